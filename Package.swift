@@ -1,0 +1,76 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// The language rules of every Swift target: Swift 6 mode, explicit existentials and imports, and warnings as errors.
+let common: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+/// Targets that touch no C additionally mark every unsafe use.
+let pure: [SwiftSetting] = common + [.strictMemorySafety()]
+
+let base: [Target.Dependency] = ["TimeModel", "Wire", "Determinism"]
+let machines: [Target.Dependency] = base + ["Contract", "Machine"]
+let shell: [Target.Dependency] = machines + ["Shell", "CPlatform"]
+
+func program(_ name: String, _ own: [Target.Dependency]) -> Target {
+    .executableTarget(
+        name: name, dependencies: shell + own, path: "Sources/Programs/\(name)", swiftSettings: common)
+}
+
+func tests(_ name: String, _ own: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: base + own, path: "Tests/\(name)", swiftSettings: common)
+}
+
+let package = Package(
+    name: "martlet",
+    products: [
+        .executable(name: "martlet", targets: ["martlet"]),
+        .executable(name: "martlet-dispatcher", targets: ["martlet-dispatcher"]),
+        .executable(name: "martlet-scheduler", targets: ["martlet-scheduler"]),
+        .executable(name: "martlet-executor", targets: ["martlet-executor"]),
+        .executable(name: "martlet-simulate", targets: ["martlet-simulate"]),
+    ],
+    targets: [
+        // Floor 0: C.
+        .systemLibrary(
+            name: "CMosquitto", path: "Sources/Platform/CMosquitto", pkgConfig: "libmosquitto",
+            providers: [.apt(["libmosquitto-dev"])]),
+        .target(name: "CPlatform", path: "Sources/Platform/CPlatform"),
+        // Floor 1: values.
+        .target(name: "TimeModel", path: "Sources/Base/TimeModel", swiftSettings: pure),
+        .target(name: "Wire", path: "Sources/Base/Wire", swiftSettings: pure),
+        .target(name: "Determinism", path: "Sources/Base/Determinism", swiftSettings: pure),
+        // Floor 2: the wire contract and the machine protocol.
+        .target(name: "Contract", dependencies: base, path: "Sources/Contract", swiftSettings: pure),
+        .target(name: "Machine", dependencies: base + ["Contract"], path: "Sources/Machines", swiftSettings: pure),
+        // Floor 3: decisions.
+        .target(name: "Timing", dependencies: base + ["Contract"], path: "Sources/Cores/Timing", swiftSettings: pure),
+        .target(
+            name: "DispatcherCore", dependencies: machines, path: "Sources/Cores/DispatcherCore", swiftSettings: pure),
+        .target(
+            name: "SchedulerCore", dependencies: machines + ["Timing"], path: "Sources/Cores/SchedulerCore",
+            swiftSettings: pure),
+        .target(name: "ExecutorCore", dependencies: machines, path: "Sources/Cores/ExecutorCore", swiftSettings: pure),
+        // Floor 4: the simulator, and the shell that talks.
+        .target(
+            name: "Simulation", dependencies: machines + ["Timing", "DispatcherCore", "SchedulerCore", "ExecutorCore"],
+            path: "Sources/Simulation", swiftSettings: pure),
+        .target(
+            name: "Shell", dependencies: machines + ["CMosquitto", "CPlatform"], path: "Sources/Shell",
+            swiftSettings: common),
+        // Floor 5: programs.
+        program("martlet-dispatcher", ["DispatcherCore"]),
+        program("martlet-scheduler", ["SchedulerCore", "Timing"]),
+        program("martlet-executor", ["ExecutorCore"]),
+        program("martlet", ["Timing"]),
+        .executableTarget(
+            name: "martlet-simulate", dependencies: machines + ["Simulation"], path: "Sources/Programs/martlet-simulate",
+            swiftSettings: common),
+    ],
+)
