@@ -72,5 +72,7 @@ let package = Package(
         .executableTarget(
             name: "martlet-simulate", dependencies: machines + ["Simulation"], path: "Sources/Programs/martlet-simulate",
             swiftSettings: common),
+        // Tests.
+        tests("TimeModelTests", []),
     ],
 )
