@@ -73,6 +73,8 @@ let package = Package(
             name: "martlet-simulate", dependencies: machines + ["Simulation"], path: "Sources/Programs/martlet-simulate",
             swiftSettings: common),
         // Tests.
+        tests("DeterminismTests", []),
+        tests("WireTests", []),
         tests("TimeModelTests", []),
     ],
 )

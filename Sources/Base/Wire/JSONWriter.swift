@@ -1,0 +1,193 @@
+/// Writes one JSON document into bytes, compact, keys in the order of the calls: the same values give the same bytes.
+public struct JSONWriter: Sendable {
+    /// What has been written.
+    public private(set) var bytes: [UInt8] = []
+    private var needsComma = false
+
+    /// An empty document; `capacity` is a guess of its size.
+    public init(capacity: Int = 256) { bytes.reserveCapacity(capacity) }
+
+    /// Opens an object.
+    public mutating func beginObject() { open(UInt8(ascii: "{")) }
+    /// Closes it.
+    public mutating func endObject() { close(UInt8(ascii: "}")) }
+    /// Opens an array.
+    public mutating func beginArray() { open(UInt8(ascii: "[")) }
+    /// Closes it.
+    public mutating func endArray() { close(UInt8(ascii: "]")) }
+
+    /// Writes an object whose fields `body` writes.
+    public mutating func object(_ body: (inout JSONWriter) -> Void) {
+        beginObject()
+        body(&self)
+        endObject()
+    }
+
+    /// Writes a key; its value must follow.
+    public mutating func key(_ name: String) {
+        comma()
+        JSONText.appendQuoted(name, to: &bytes)
+        bytes.append(UInt8(ascii: ":"))
+        needsComma = false
+    }
+
+    /// Writes a text.
+    public mutating func value(_ text: String) {
+        comma()
+        JSONText.appendQuoted(text, to: &bytes)
+    }
+
+    /// Writes an integer.
+    public mutating func value(_ number: Int) {
+        comma()
+        appendInteger(number)
+    }
+
+    /// Writes true or false.
+    public mutating func value(_ flag: Bool) {
+        comma()
+        bytes.append(contentsOf: flag ? [0x74, 0x72, 0x75, 0x65] : [0x66, 0x61, 0x6C, 0x73, 0x65])
+    }
+
+    /// Writes a value as it stands.
+    public mutating func value(_ raw: RawJSON) {
+        comma()
+        bytes.append(contentsOf: raw.bytes)
+    }
+
+    /// Writes `null`.
+    public mutating func null() {
+        comma()
+        bytes.append(contentsOf: [0x6E, 0x75, 0x6C, 0x6C])
+    }
+
+    /// Writes a value that writes itself.
+    public mutating func value(_ value: some WireWritable) { value.write(to: &self) }
+
+    /// Writes a field; a value of `nil` writes nothing.
+    public mutating func field(_ name: String, _ text: String?) {
+        guard let text else { return }
+        key(name)
+        value(text)
+    }
+
+    /// Writes a field; a value of `nil` writes nothing.
+    public mutating func field(_ name: String, _ number: Int?) {
+        guard let number else { return }
+        key(name)
+        value(number)
+    }
+
+    /// Writes a field; a value of `nil` writes nothing.
+    public mutating func field(_ name: String, _ flag: Bool?) {
+        guard let flag else { return }
+        key(name)
+        value(flag)
+    }
+
+    /// Writes a field; a value of `nil` writes nothing.
+    public mutating func field(_ name: String, _ raw: RawJSON?) {
+        guard let raw else { return }
+        key(name)
+        value(raw)
+    }
+
+    /// Writes a field that holds a word of a closed list; a value of `nil` writes nothing.
+    public mutating func field<Word: RawRepresentable>(_ name: String, _ word: Word?) where Word.RawValue == String {
+        field(name, word?.rawValue)
+    }
+
+    /// Writes a field that writes itself; a value of `nil` writes nothing.
+    public mutating func field<Value: WireWritable>(_ name: String, _ value: Value?) {
+        guard let value else { return }
+        key(name)
+        value.write(to: &self)
+    }
+
+    /// Writes a list of texts.
+    public mutating func field(_ name: String, _ list: [String]) {
+        key(name)
+        beginArray()
+        for text in list { value(text) }
+        endArray()
+    }
+
+    /// Writes a list of values that write themselves.
+    public mutating func field(_ name: String, _ list: [some WireWritable]) {
+        key(name)
+        beginArray()
+        for element in list { element.write(to: &self) }
+        endArray()
+    }
+
+    /// Writes a field whose value is an object with the fields that `body` writes.
+    public mutating func field(_ name: String, _ body: (inout JSONWriter) -> Void) {
+        key(name)
+        object(body)
+    }
+
+    private mutating func comma() {
+        if needsComma { bytes.append(UInt8(ascii: ",")) }
+        needsComma = true
+    }
+
+    private mutating func open(_ byte: UInt8) {
+        comma()
+        bytes.append(byte)
+        needsComma = false
+    }
+
+    private mutating func close(_ byte: UInt8) {
+        bytes.append(byte)
+        needsComma = true
+    }
+
+    private mutating func appendInteger(_ number: Int) {
+        if number < 0 { bytes.append(UInt8(ascii: "-")) }
+        var rest = number.magnitude
+        let start = bytes.count
+        repeat {
+            bytes.append(0x30 + UInt8(rest % 10))
+            rest /= 10
+        } while rest > 0
+        bytes[start...].reverse()
+    }
+}
+
+/// A value that writes itself as one JSON value.
+public protocol WireWritable {
+    /// Appends this value to the document.
+    func write(to writer: inout JSONWriter)
+}
+
+extension WireWritable {
+    /// This value as a document of its own.
+    public var encoded: [UInt8] {
+        var writer = JSONWriter()
+        write(to: &writer)
+        return writer.bytes
+    }
+
+    /// This value, ready to stand inside another document.
+    public var raw: RawJSON { RawJSON(validated: encoded) }
+}
+
+/// A value that reads itself from one JSON value.
+public protocol WireReadable {
+    /// Reads the next value of the document. Throws `field` when it is none of this type.
+    init(from reader: inout JSONReader) throws(WireError)
+}
+
+extension WireReadable {
+    /// Reads a whole document. Throws `syntax` or `field`.
+    public init(decoding bytes: [UInt8]) throws(WireError) {
+        var reader = try JSONReader(bytes)
+        try self.init(from: &reader)
+    }
+
+    /// Reads a value that was validated before. Throws `field`.
+    public init(_ raw: RawJSON) throws(WireError) {
+        var reader = JSONReader(raw)
+        try self.init(from: &reader)
+    }
+}
