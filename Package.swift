@@ -70,11 +70,12 @@ let package = Package(
         program("martlet-executor", ["ExecutorCore"]),
         program("martlet", ["Timing"]),
         .executableTarget(
-            name: "martlet-simulate", dependencies: machines + ["Simulation"], path: "Sources/Programs/martlet-simulate",
-            swiftSettings: common),
+            name: "martlet-simulate", dependencies: machines + ["Simulation"],
+            path: "Sources/Programs/martlet-simulate", swiftSettings: common),
         // Tests.
         tests("DeterminismTests", []),
         tests("WireTests", []),
         tests("TimeModelTests", []),
+        .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: common),
     ],
 )
