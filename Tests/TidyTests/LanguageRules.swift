@@ -84,7 +84,7 @@ enum LanguageRules {
     }
 
     /// Tests await a condition; they do not sleep.
-    static func sleep(_ file: SourceFile) -> [Offence] {
+    static func pauses(_ file: SourceFile) -> [Offence] {
         guard file.lies(in: "Tests") else { return [] }
         let words: Set<String> = ["sleep", "usleep", "nanosleep", "clock_nanosleep"]
         return file.tokens.indices.compactMap { index in
@@ -97,7 +97,7 @@ enum LanguageRules {
     }
 
     /// A function of a suite is a test, or private: one that only looks like a test would never run.
-    static func testAttribute(_ file: SourceFile) -> [Offence] {
+    static func unmarkedTests(_ file: SourceFile) -> [Offence] {
         guard file.lies(in: "Tests") else { return [] }
         let outline = file.outline
         let suites = Set(outline.filter { $0.attributes.contains("Test") }.compactMap(\.owner))

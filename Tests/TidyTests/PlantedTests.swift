@@ -47,13 +47,13 @@ import Testing
         #expect(lines("Sources/Shell/A.swift", "nonisolated(unsafe) var a = 1\n", LanguageRules.unchecked) == [])
     }
 
-    @Test func sleep() {
-        #expect(lines(test, "usleep(10)\ntry await Task.sleep(for: .seconds(1))\n", LanguageRules.sleep) == [1, 2])
-        #expect(lines(core, "usleep(10)\n", LanguageRules.sleep) == [])
-        #expect(lines(test, "let capability = \"demo.sleep(1)\"\n", LanguageRules.sleep) == [])
+    @Test func pauses() {
+        #expect(lines(test, "usleep(10)\ntry await Task.sleep(for: .seconds(1))\n", LanguageRules.pauses) == [1, 2])
+        #expect(lines(core, "usleep(10)\n", LanguageRules.pauses) == [])
+        #expect(lines(test, "let capability = \"demo.sleep(1)\"\n", LanguageRules.pauses) == [])
     }
 
-    @Test func testAttribute() {
+    @Test func unmarkedTests() {
         let suite = """
             @Suite struct LeaseTests {
                 @Test(arguments: [1, 2]) func ends(count: Int) {}
@@ -64,8 +64,8 @@ import Testing
                 func marked() { func inner() {} }
             }
             """
-        #expect(lines(test, suite, LanguageRules.testAttribute) == [3])
-        #expect(lines(test, "func testLease() {}\nfunc tester() {}\n", LanguageRules.testAttribute) == [1])
+        #expect(lines(test, suite, LanguageRules.unmarkedTests) == [3])
+        #expect(lines(test, "func testLease() {}\nfunc tester() {}\n", LanguageRules.unmarkedTests) == [1])
     }
 
     @Test func fileSize() {
