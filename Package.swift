@@ -77,5 +77,8 @@ let package = Package(
         tests("WireTests", []),
         tests("TimeModelTests", []),
         .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: common),
+        .testTarget(
+            name: "TimingTests", dependencies: base + ["Contract", "Timing"], path: "Tests/TimingTests",
+            exclude: ["Fixtures"], swiftSettings: common),
     ],
 )
