@@ -42,7 +42,8 @@ private struct SampleCase {
             if found != sample.expected, sample.alternative == nil || found != sample.alternative {
                 let expected = sample.expected.map { "\($0)" } ?? "a refusal"
                 Issue.record(
-                    "\(sample.id) \(sample.expression) \(sample.zone) after \(sample.start): \(found ?? []), \(expected)")
+                    "\(sample.id) \(sample.expression) \(sample.zone) after \(sample.start): \(found ?? []), \(expected)"
+                )
             }
         }
         #expect(checked == 1715)
