@@ -89,16 +89,18 @@ extension CronExpression {
     }
 
     private init(macro name: [UInt8], at offset: Int, alone: Bool) throws(CronError) {
+        let word = String(decoding: name, as: UTF8.self)
+        if word.hasPrefix("@every") {
+            throw CronError(offset, "@every is not a cron expression", hint: "use type interval with every_ms")
+        }
         guard alone else { throw CronError(offset, "a macro stands alone") }
         let text: String
-        switch String(decoding: name, as: UTF8.self) {
+        switch word {
         case "@hourly": text = "0 * * * *"
         case "@daily", "@midnight": text = "0 0 * * *"
         case "@weekly": text = "0 0 * * 0"
         case "@monthly": text = "0 0 1 * *"
         case "@yearly", "@annually": text = "0 0 1 1 *"
-        case "@every":
-            throw CronError(offset, "@every is not a cron expression", hint: "use type interval with every_ms")
         case "@reboot": throw CronError(offset, "@reboot has no time", hint: "start work with the program itself")
         default:
             throw CronError(
@@ -129,9 +131,6 @@ extension CronExpression {
 
     private static func checkCount(_ fields: [Range<Int>], _ bytes: [UInt8]) throws(CronError) {
         let first = String(decoding: bytes[fields[0]], as: UTF8.self)
-        if first == "@every" || first.hasPrefix("@every") {
-            throw CronError(fields[0].lowerBound, "@every is not a cron expression", hint: "use type interval")
-        }
         if first.hasPrefix("TZ=") || first.hasPrefix("CRON_TZ=") {
             throw CronError(fields[0].lowerBound, "the zone has a field of its own", hint: "use spec.timezone")
         }
