@@ -17,7 +17,7 @@ def on_message(_client, _userdata, message):
     body = json.loads(message.payload)
     if "/grant/" in message.topic and "task" in body and (pair := (body["task"], body["epoch"])) not in seen:
         seen.add(pair), held.add(pair)  # the same grant may come twice
-        threading.Thread(target=work, args=[pair, body["input"]], daemon=True).start()
+        threading.Thread(target=work, args=[pair, body.get("input")], daemon=True).start()
     for task, epoch in body.get("confirmed", []) + body.get("revoked", []):
         outcomes.pop((task, epoch), None)  # in the dispatcher's journal, or no longer wanted
 def work(pair, given):
