@@ -63,7 +63,7 @@ let package = Package(
             path: "Sources/Simulation", swiftSettings: pure),
         .target(
             name: "Shell", dependencies: machines + ["CMosquitto", "CPlatform"], path: "Sources/Shell",
-            swiftSettings: common),
+            exclude: ["README.md"], swiftSettings: common),
         // Floor 5: programs.
         program("martlet-dispatcher", ["DispatcherCore"]),
         program("martlet-scheduler", ["SchedulerCore", "Timing"]),
@@ -83,5 +83,9 @@ let package = Package(
         .testTarget(
             name: "TimingTests", dependencies: base + ["Contract", "Timing"], path: "Tests/TimingTests",
             exclude: ["Fixtures"], swiftSettings: common),
+        .target(
+            name: "TestSupport", dependencies: machines + ["Shell", "CPlatform"], path: "Tests/TestSupport",
+            swiftSettings: common),
+        tests("ShellTests", ["Contract", "Machine", "Shell", "CPlatform", "TestSupport"]),
     ],
 )

@@ -88,6 +88,8 @@ int platform_timer_drain(int descriptor) {
     return 2;
 }
 
+int platform_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
+
 int platform_spawn(pid_t *process, char *const argv[], char *const envp[], const char *directory, int input, int output,
                    int error) {
     posix_spawn_file_actions_t actions;

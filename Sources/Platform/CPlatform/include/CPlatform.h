@@ -31,6 +31,8 @@ int platform_clock_watch_descriptor(void);
 /* Empties either kind of timer. 1: it had fired; 2: the wall clock was set, and the watch is armed again; 0: nothing. */
 int platform_timer_drain(int descriptor);
 
+/* A pipe whose ends no child inherits: ends[0] to read, ends[1] to write. */
+int platform_pipe(int ends[2]);
 /* Starts argv[0], looked up in PATH when it has no slash, in a new process group, with default signal handling and the
  * three descriptors as its standard ones. Returns 0 or the error number. */
 int platform_spawn(pid_t *process, char *const argv[], char *const envp[], const char *directory, int input, int output,
@@ -53,7 +55,7 @@ int platform_reap(pid_t process, struct platform_ending *ending);
 /* Sends one datagram to the service manager; a path that begins with @ is abstract. */
 int platform_notify(const char *path, const char *text, size_t length);
 
-/* Connects a local stream or TCP socket without blocking, to see whether somebody listens; 0: connected, 1: under way. */
+/* Begins a TCP connection without waiting, to see whether somebody listens; 0: connected, 1: under way. */
 int platform_probe(const char *host, int port, int *descriptor);
 /* The result of a connection under way: 0, or the error number. */
 int platform_probe_result(int descriptor);

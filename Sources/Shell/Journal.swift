@@ -1,0 +1,230 @@
+import CPlatform
+import Glibc
+import Machine
+import TimeModel
+
+/// Why a journal cannot be used.
+public enum JournalFault: Error, Hashable, Sendable, CustomStringConvertible {
+    /// A system call failed; the state may recover by itself.
+    case system(SystemError)
+    /// Bytes before the end are not what was written. Nothing is cut; somebody must look.
+    case damaged(path: String, offset: Int, reason: String)
+    /// A newer release has written it.
+    case newerFormat(path: String, found: Int, known: Int)
+    /// A record has a form that the program does not know.
+    case unreadable(path: String, offset: Int, reason: String)
+
+    /// One sentence.
+    public var description: String {
+        switch self {
+        case .system(let error): return error.description
+        case .damaged(let path, let offset, let reason):
+            return "the journal \(path) is damaged at byte \(offset): \(reason); restore it from a copy"
+        case .newerFormat(let path, let found, let known):
+            return "the journal \(path) has format \(found), this release knows up to \(known); use the newer release"
+        case .unreadable(let path, let offset, let reason):
+            return "the journal \(path) has a record at byte \(offset) that cannot be read: \(reason)"
+        }
+    }
+}
+
+/// An append-only file of records.
+///
+/// ```
+/// file   = header frame*
+/// header = "MARTLETJ" version:u32 crc:u32          (of the 12 bytes before)
+/// frame  = length:u32 crc:u32 sequence:u64 kind:u8 record*
+/// record = length:u32 bytes
+/// ```
+/// Numbers are little endian. A frame is what one turn appends and syncs: it counts as a whole or not at all, so that
+/// every prefix of the file gives the state after some turn. `length` counts what follows `crc`; `crc` is the CRC-32C of
+/// `length` and of what it counts; `sequence` rises by one. Since a frame is only begun when the one before it is on the
+/// disk, a bad frame with nothing valid behind it is a torn tail, and one with a later valid frame behind it is damage.
+public final class Journal {
+    /// The format that this release writes; it reads this one and all earlier ones.
+    static let formatVersion = 1
+    static let magic = Array("MARTLETJ".utf8)
+    static let headerLength = 16
+    static let frameOverhead = 17
+    /// A frame of more bytes is refused as damage.
+    static let frameLimit = 1 << 30
+    /// Bytes of records that one frame of a snapshot holds, the last record apart.
+    static let snapshotFrame = 1 << 20
+
+    /// What a frame is for.
+    enum Kind: UInt8 {
+        /// The records of one turn.
+        case turn = 1
+        /// A part of a snapshot.
+        case snapshot = 2
+        /// The end of a snapshot: without it the file is damaged, since a snapshot is in place only when complete.
+        case snapshotEnd = 3
+    }
+
+    /// When to compact, and how much of the disk to leave free.
+    public struct Limits: Hashable, Sendable {
+        /// No compaction below so many bytes.
+        public var compactionFloor = 8 << 20
+        /// Compaction when the file has grown to so many times its size after the last one.
+        public var compactionFactor = 4
+        /// Below so many bytes free on the disk the service accepts nothing new; default 64 MiB.
+        public var freeSpace = 64 << 20
+
+        /// The defaults.
+        public init() {}
+    }
+
+    /// What recovery found.
+    public struct Recovery: Hashable, Sendable {
+        /// Records handed to the core.
+        public var records = 0
+        /// Bytes of the file that count.
+        public var bytes = 0
+        /// Bytes of a torn tail that were cut.
+        public var cut = 0
+    }
+
+    let path: String
+    let directory: String
+    let limits: Limits
+    var descriptor: Int32 = -1
+    /// Bytes that are on the disk for sure.
+    private(set) var syncedLength = 0
+    var sizeAtSnapshot = 0
+    var sequence: UInt64 = 0
+    /// Records that the last recovery replayed.
+    var recordsReplayed = 0
+    /// Whether the name of a new file is not yet on the disk; nothing is committed before it is.
+    var directoryUnsynced = false
+    /// After a compaction that failed: the size at which to try again.
+    var retryCompactionAt = 0
+    private var frame: [UInt8] = []
+    private var frameRecords = 0
+    /// How long the slowest sync took, in ms.
+    private(set) var slowestSync = 0
+    /// How many syncs there were.
+    private(set) var syncs = 0
+
+    /// The journal of a state directory, which must be locked; nothing is read yet.
+    public init(directory: String, limits: Limits = Limits()) {
+        self.directory = directory
+        self.limits = limits
+        path = "\(directory)/journal"
+    }
+
+    deinit { closeFile() }
+
+    /// Whether records wait for `commit`.
+    public var hasPending: Bool { frameRecords > 0 }
+
+    /// The file's size in bytes.
+    public var size: Int { syncedLength }
+
+    /// Adds a record to the frame of this turn; nothing is written before `commit`.
+    public func append(_ record: [UInt8]) {
+        if frame.isEmpty { frame = [UInt8](repeating: 0, count: Journal.frameOverhead) }
+        frame.appendLittleEndian(UInt32(record.count))
+        frame.append(contentsOf: record)
+        frameRecords += 1
+    }
+
+    /// Writes the pending records and waits until they are on the disk. When this throws, nothing of the turn may leave:
+    /// the file's end is unknown until `recover`.
+    public func commit() throws(SystemError) {
+        guard frameRecords > 0 else { return }
+        try write(kind: .turn)
+    }
+
+    /// Appends an empty frame, to see whether the disk takes it.
+    public func probe() throws(SystemError) {
+        frame = [UInt8](repeating: 0, count: Journal.frameOverhead)
+        try write(kind: .turn)
+    }
+
+    private func write(kind: Kind) throws(SystemError) {
+        if directoryUnsynced {
+            try synchronizeDirectory(directory)
+            directoryUnsynced = false
+        }
+        Journal.seal(&frame, kind: kind, sequence: sequence + 1)
+        let started = SystemClock.monotonic
+        try writeAll(descriptor, frame, named: path)
+        guard fdatasync(descriptor) == 0 else { throw SystemError("sync", path) }
+        slowestSync = max(slowestSync, SystemClock.monotonic - started)
+        syncs += 1
+        sequence += 1
+        syncedLength += frame.count
+        forgetPending()
+    }
+
+    /// Forgets the records of this turn.
+    public func forgetPending() {
+        frame.removeAll(keepingCapacity: frame.capacity <= 1 << 20)
+        frameRecords = 0
+    }
+
+    /// Whether the disk has the configured free space. An unknown size counts as enough.
+    public var hasFreeSpace: Bool { freeBytes.map { $0 >= limits.freeSpace } ?? true }
+
+    /// Whether the disk has somewhat more than that, so that the answer does not flutter at the limit.
+    public var hasAmpleSpace: Bool { freeBytes.map { $0 >= limits.freeSpace + limits.freeSpace / 8 } ?? true }
+
+    private var freeBytes: Int? {
+        var status = statvfs()
+        guard statvfs(directory, &status) == 0 else { return nil }
+        let (bytes, overflow) = Int(status.f_bavail).multipliedReportingOverflow(by: Int(status.f_frsize))
+        return overflow ? nil : bytes
+    }
+
+    /// Notes that the file now ends, durably, after so many bytes.
+    func setEnd(_ length: Int, sequence: UInt64) {
+        syncedLength = length
+        self.sequence = sequence
+    }
+
+    func closeFile() {
+        if descriptor >= 0 { close(descriptor) }
+        descriptor = -1
+    }
+
+    /// Fills in length, checksum, sequence and kind of a frame whose records are in place.
+    static func seal(_ frame: inout [UInt8], kind: Kind, sequence: UInt64) {
+        frame.setLittleEndian(UInt32(frame.count - 8), at: 0)
+        frame.setLittleEndian(sequence, at: 8)
+        frame[16] = kind.rawValue
+        frame.setLittleEndian(checksum(frame[...]), at: 4)
+    }
+
+    /// The checksum that a whole frame must have: of its length and of all behind the checksum.
+    static func checksum(_ frame: ArraySlice<UInt8>) -> UInt32 {
+        frame.withUnsafeBytes { bytes in
+            let length = platform_crc32c(0, bytes.baseAddress, 4)
+            return platform_crc32c(length, bytes.baseAddress.map { $0 + 8 }, bytes.count - 8)
+        }
+    }
+
+    static func header() -> [UInt8] {
+        var header = magic
+        header.appendLittleEndian(UInt32(formatVersion))
+        header.appendLittleEndian(header.withUnsafeBytes { platform_crc32c(0, $0.baseAddress, $0.count) })
+        return header
+    }
+}
+
+extension Array where Element == UInt8 {
+    mutating func appendLittleEndian(_ value: UInt32) {
+        for shift in stride(from: UInt32(0), to: 32, by: 8) { append(UInt8(truncatingIfNeeded: value >> shift)) }
+    }
+
+    mutating func setLittleEndian<Number: FixedWidthInteger>(_ value: Number, at offset: Int) {
+        for index in 0..<Number.bitWidth / 8 { self[offset + index] = UInt8(truncatingIfNeeded: value >> (8 * index)) }
+    }
+
+    func littleEndian<Number: FixedWidthInteger>(at offset: Int, as type: Number.Type = Number.self) -> Number {
+        var value: Number = 0
+        for index in 0..<Number.bitWidth / 8 {
+            value |= Number(truncatingIfNeeded: self[offset + index]) << (8 * index)
+        }
+        return value
+    }
+}
