@@ -76,7 +76,6 @@ let package = Package(
         tests("DeterminismTests", []),
         tests("WireTests", []),
         tests("TimeModelTests", []),
-        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: common),
         .testTarget(
             name: "StrangerTests", dependencies: ["TestSupport"], path: "Tests/StrangerTests", swiftSettings: common),
         .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: common),
