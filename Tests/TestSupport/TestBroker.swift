@@ -61,7 +61,7 @@ public final class TestBroker {
         guard process > 0 else { return }
         Glibc.kill(process, signal)
         var ending = platform_ending()
-        while platform_reap(process, &ending) == 0 { usleep(1000) }
+        while platform_reap(process, &ending) == 0 { poll(nil, 0, 1) }
         process = 0
     }
 
