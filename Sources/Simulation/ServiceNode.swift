@@ -1,0 +1,258 @@
+import Determinism
+public import Machine
+
+/// A journal on a disk that forgets what was not synced.
+public struct FakeDisk: Hashable, Sendable {
+    /// Records that survive anything.
+    public private(set) var synced: [[UInt8]] = []
+    /// Records that a crash may lose, from some point on.
+    public private(set) var unsynced: [[UInt8]] = []
+
+    /// An empty disk.
+    public init() {}
+
+    /// Appends without syncing.
+    public mutating func append(_ record: [UInt8]) { unsynced.append(record) }
+
+    /// Makes everything durable.
+    public mutating func sync() {
+        synced += unsynced
+        unsynced.removeAll()
+    }
+
+    /// A crash: the first `kept` unsynced records had reached the disk, the rest is lost.
+    public mutating func crash(keeping kept: Int) {
+        synced += unsynced.prefix(kept)
+        unsynced.removeAll()
+    }
+
+    /// Replaces everything by a snapshot.
+    public mutating func replace(_ records: [[UInt8]]) {
+        synced = records
+        unsynced.removeAll()
+    }
+}
+
+/// A real core in a simulated process: inbox, turns, journal, connection, crashes and restarts, in the order that the
+/// real event loop keeps: inputs, appends, one sync, then publishes and acknowledgements.
+public final class ServiceNode<S: Service> {
+    /// Where within a turn a crash strikes.
+    public enum CrashPoint: CaseIterable, Hashable, Sendable {
+        /// Inputs were handled, nothing is written.
+        case beforeAppend
+        /// Records are written, not synced.
+        case beforeSync
+        /// Records are durable, nothing was said.
+        case beforePublish
+    }
+
+    /// The node's name and account.
+    public let name: String
+    /// The core; `nil` while the process is down.
+    public private(set) var core: S?
+    /// The journal.
+    public private(set) var disk = FakeDisk()
+    /// The process's clocks.
+    public var clock = SimulatedClock()
+    /// A crash to strike in the next turn.
+    public var crashNext: CrashPoint?
+    /// Called with each violation of an invariant.
+    public var violated: (String) -> Void = { _ in }
+    /// Called after each start, with the replayed core.
+    public var restarted: (S) -> Void = { _ in }
+    /// Called when the core asks to quit.
+    public var quitted: (Int, String) -> Void = { _, _ in }
+    /// Changes the effects of a turn before they are carried out: how planted bugs get in.
+    public var tamper: ([ServiceEffect]) -> [ServiceEffect] = { $0 }
+    /// Whether the process is stopped without being dead.
+    public private(set) var isFrozen = false
+    /// How often it was started.
+    public private(set) var starts = 0
+    /// Between two compactions of the journal, in records; 0: never.
+    public var compactEvery = 2000
+
+    private let world: World
+    private let make: (UInt64) -> S
+    private var client: SimulatedClient?
+    private var inbox: [(ServiceInput, Int?)] = []
+    private var turn: Int?
+    private var alarm: Int?
+    private var generation = 0
+    private var reconnects = 0
+
+    /// A node that is down. `make` builds a fresh core from a seed.
+    public init(_ world: World, name: String, make: @escaping (UInt64) -> S) {
+        self.world = world
+        self.name = name
+        self.make = make
+    }
+
+    /// Starts the process: replay, `started`, connect.
+    public func start() {
+        guard core == nil else { return }
+        starts += 1
+        generation += 1
+        world.note("\(name) starts")
+        world.hash("start \(name)")
+        var fresh = make(world.random.next())
+        for record in disk.synced {
+            do {
+                try fresh.replay(record)
+            } catch {
+                violated("\(name): journal record refused: \(error.reason)")
+            }
+        }
+        core = fresh
+        restarted(fresh)
+        let generation = generation
+        client = SimulatedClient(
+            world, name: name, username: name, keepsSession: true,
+            handlers: SimulatedClient.Handlers(
+                connected: { [weak self] in self?.enqueue(.connected, nil, generation) },
+                disconnected: { [weak self] in self?.lostConnection(generation) },
+                message: { [weak self] in self?.enqueue(.message($0), $1, generation) },
+                delivered: { [weak self] in self?.enqueue(.delivered(token: $0), nil, generation) }))
+        enqueue(.started, nil, generation)
+        reconnects = 0
+        client?.connect(will: fresh.will())
+    }
+
+    /// Kills the process at once.
+    public func kill(keeping unsynced: Int = 0, noticeMs: Int = 0) {
+        guard core != nil else { return }
+        world.note("\(name) is killed")
+        world.hash("kill \(name)")
+        disk.crash(keeping: unsynced)
+        client?.kill(noticeMs: noticeMs)
+        client = nil
+        core = nil
+        inbox.removeAll()
+        isFrozen = false
+        turn = nil
+        alarm = nil
+        crashNext = nil
+        generation += 1
+    }
+
+    /// Stops the process without ending it; nothing is read or done until `thaw`.
+    public func freeze() { isFrozen = core != nil }
+
+    /// Lets the process go on.
+    public func thaw() {
+        guard isFrozen else { return }
+        isFrozen = false
+        schedule()
+    }
+
+    /// Asks the process to end.
+    public func terminate() { enqueue(.terminate, nil, generation) }
+
+    /// Cuts its connection; the broker notices after `noticeMs`.
+    public func cut(noticeMs: Int) {
+        if let number = client?.connectionNumber { world.drop(number, noticeMs: noticeMs) }
+    }
+
+    /// Moves its wall clock.
+    public func step(clockBy ms: Int) {
+        clock.offsetMs += ms
+        enqueue(.wake, nil, generation)
+    }
+
+    private func lostConnection(_ generation: Int) {
+        guard generation == self.generation, core != nil else { return }
+        enqueue(.disconnected, nil, generation)
+        reconnects += 1
+        let wait = min(30_000, 100 << min(reconnects, 9))
+        world.after(world.random.uniform(wait / 2...wait)) { [weak self] in
+            guard let self, generation == self.generation, let core = self.core else { return }
+            self.client?.connect(will: core.will())
+        }
+    }
+
+    private func enqueue(_ input: ServiceInput, _ acknowledge: Int?, _ generation: Int) {
+        guard generation == self.generation, core != nil else { return }
+        if case .connected = input { reconnects = 0 }
+        inbox.append((input, acknowledge))
+        schedule()
+    }
+
+    private func schedule() {
+        guard turn == nil, !isFrozen else { return }
+        let generation = generation
+        turn = world.after(0) { [weak self] in
+            guard let self, generation == self.generation else { return }
+            self.turn = nil
+            if !self.isFrozen { self.runTurn() }
+        }
+    }
+
+    private func runTurn() {
+        guard var running = core else { return }
+        core = nil
+        var effects: [ServiceEffect] = []
+        var acknowledgements: [Int] = []
+        let batch = inbox
+        inbox.removeAll()
+        let now = clock.now(world.time)
+        for (input, acknowledge) in batch {
+            running.handle(input, at: now, emitting: &effects)
+            if let acknowledge { acknowledgements.append(acknowledge) }
+        }
+        if let wake = running.nextWake, wake <= now.monotonic { running.handle(.wake, at: now, emitting: &effects) }
+        for sentence in running.checkInvariants() { violated("\(name): \(sentence)") }
+        core = running
+        carryOut(tamper(effects), acknowledgements)
+    }
+
+    private func carryOut(_ effects: [ServiceEffect], _ acknowledgements: [Int]) {
+        let point = crashNext
+        if point == .beforeAppend { return kill() }
+        for case .append(let record) in effects { disk.append(record) }
+        if point == .beforeSync { return kill(keeping: world.random.uniform(0...disk.unsynced.count)) }
+        disk.sync()
+        if point == .beforePublish { return kill() }
+        for effect in effects { apply(effect) }
+        for id in acknowledgements { client?.acknowledge(id) }
+        compact()
+        setAlarm()
+    }
+
+    private func apply(_ effect: ServiceEffect) {
+        switch effect {
+        case .publish(let message): client?.publish(message)
+        case .subscribe(let list): client?.subscribe(list)
+        case .log(let event):
+            world.note("\(name) \(event.name): \(event.text)")
+            if event.level == .error { violated("\(name) logged an error: \(event.name): \(event.text)") }
+        case .quit(let status, let reason):
+            world.note("\(name) quits: \(reason)")
+            client?.disconnect()
+            client = nil
+            core = nil
+            inbox.removeAll()
+            generation += 1
+            quitted(status, reason)
+        case .append, .startChild, .stopChild, .status, .ready: break
+        }
+    }
+
+    private func compact() {
+        guard compactEvery > 0, disk.synced.count > compactEvery, let core else { return }
+        var records: [[UInt8]] = []
+        core.snapshot { records.append($0) }
+        disk.replace(records)
+        compactEvery = max(compactEvery, records.count * 4)
+    }
+
+    private func setAlarm() {
+        if let alarm { world.cancel(alarm) }
+        alarm = nil
+        guard let wake = core?.nextWake else { return }
+        let generation = generation
+        alarm = world.after(clock.wait(until: wake, at: world.time)) { [weak self] in
+            guard let self, generation == self.generation else { return }
+            self.alarm = nil
+            self.schedule()
+        }
+    }
+}
