@@ -79,6 +79,7 @@ let package = Package(
         tests("TimeModelTests", []),
         .testTarget(
             name: "StrangerTests", dependencies: ["TestSupport"], path: "Tests/StrangerTests", swiftSettings: common),
+        tests("DispatcherCoreTests", ["Contract", "Machine", "DispatcherCore"]),
         .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: common),
         .testTarget(
             name: "TimingTests", dependencies: base + ["Contract", "Timing"], path: "Tests/TimingTests",
