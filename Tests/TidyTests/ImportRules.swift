@@ -21,7 +21,8 @@ enum ImportRules {
         ("Sources/Programs/martlet-scheduler", shell.union(["SchedulerCore", "Timing"])),
         ("Sources/Programs/martlet-executor", shell.union(["ExecutorCore"])),
         ("Sources/Programs/martlet-simulate", shell.subtracting(["Shell"]).union(["Simulation"])),
-        ("Sources/Programs/martlet", shell.union(["Timing"])),
+        ("Sources/Programs/Console", shell.union(["Timing"])),
+        ("Sources/Programs/martlet", shell.union(["Timing", "Console"])),
     ]
 
     /// The modules a file imports, with their lines.
