@@ -11,9 +11,10 @@ enum LanguageRules {
             "hashValue",
         ]
         let inexact: Set<String> = file.lies(in: "Sources/Cores") ? ["Double", "Float"] : []
+        let own = Set(file.outline.map(\.name))
         var offences: [Offence] = []
         for (index, token) in file.tokens.enumerated() where token.kind == .word {
-            if banned.contains(token.text) {
+            if banned.contains(token.text), !own.contains(token.text) {
                 offences.append(file.offence(token.line, "`\(token.text)` in a part that is to be pure"))
             } else if inexact.contains(token.text) {
                 offences.append(file.offence(token.line, "`\(token.text)` in a core; integers only"))
