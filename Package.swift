@@ -73,7 +73,7 @@ let package = Package(
             name: "martlet-simulate", dependencies: machines + ["Simulation"],
             path: "Sources/Programs/martlet-simulate", swiftSettings: common),
         // Tests.
-        tests("SimulationTests", ["Contract", "Machine", "Simulation", "DispatcherCore"]),
+        tests("SimulationTests", ["Contract", "Machine", "Simulation", "DispatcherCore", "Shell", "TestSupport"]),
         tests("DeterminismTests", []),
         tests("WireTests", []),
         tests("TimeModelTests", []),
