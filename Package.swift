@@ -52,8 +52,7 @@ let package = Package(
         // Floor 3: decisions.
         .target(name: "Timing", dependencies: base + ["Contract"], path: "Sources/Cores/Timing", swiftSettings: pure),
         .target(
-            name: "DispatcherCore", dependencies: machines, path: "Sources/Cores/DispatcherCore", exclude: ["README.md"],
-            swiftSettings: pure),
+            name: "DispatcherCore", dependencies: machines, path: "Sources/Cores/DispatcherCore", swiftSettings: pure),
         .target(
             name: "SchedulerCore", dependencies: machines + ["Timing"], path: "Sources/Cores/SchedulerCore",
             swiftSettings: pure),
@@ -74,10 +73,11 @@ let package = Package(
             name: "martlet-simulate", dependencies: machines + ["Simulation"],
             path: "Sources/Programs/martlet-simulate", swiftSettings: common),
         // Tests.
-        tests("SimulationTests", ["Contract", "Machine", "Simulation", "DispatcherCore", "Shell", "TestSupport"]),
+        tests("SimulationTests", ["Contract", "Machine", "Simulation", "DispatcherCore"]),
         tests("DeterminismTests", []),
         tests("WireTests", []),
         tests("TimeModelTests", []),
+        tests("ContractTests", ["Contract"]),
         .testTarget(
             name: "StrangerTests", dependencies: ["TestSupport"], path: "Tests/StrangerTests", swiftSettings: common),
         tests("DispatcherCoreTests", ["Contract", "Machine", "DispatcherCore"]),

@@ -166,19 +166,17 @@ extension ScheduleDocument: WireWritable {
     /// Writes the fields without the braces.
     public func writeFields(to writer: inout JSONWriter) {
         writer.field("type", type)
-        writer.field("spec") { $0.object { writeSpec(to: &$0) } }
+        writer.field("spec") { writeSpec(to: &$0) }
         writer.field("target") {
-            $0.object {
-                $0.field("workspace_id", workspace)
-                $0.field("agent_id", agent)
-            }
+            $0.field("workspace_id", workspace)
+            $0.field("agent_id", agent)
         }
-        writer.field("work") { $0.object { writeWork(to: &$0) } }
-        writer.field("policy") { $0.object { writePolicy(to: &$0) } }
-        if !bounds.isEmpty { writer.field("bounds") { $0.object { writeBounds(to: &$0) } } }
-        if !conditions.isEmpty { writer.field("conditions") { $0.object { writeConditions(to: &$0) } } }
+        writer.field("work") { writeWork(to: &$0) }
+        writer.field("policy") { writePolicy(to: &$0) }
+        if !bounds.isEmpty { writer.field("bounds") { writeBounds(to: &$0) } }
+        if !conditions.isEmpty { writer.field("conditions") { writeConditions(to: &$0) } }
         if notifications != ScheduleNotifications() {
-            writer.field("notifications") { $0.object { writeNotifications(to: &$0) } }
+            writer.field("notifications") { writeNotifications(to: &$0) }
         }
         writer.field("enabled", enabled)
         writer.field("note", note)
@@ -233,11 +231,9 @@ extension ScheduleDocument: WireWritable {
         if let days = conditions.daysOfWeek { writer.field("days_of_week", days) }
         if let hours = conditions.activeHours {
             writer.field("active_hours") {
-                $0.object {
-                    $0.field("start", hours.start)
-                    $0.field("end", hours.end)
-                    $0.field("timezone", hours.timezone)
-                }
+                $0.field("start", hours.start)
+                $0.field("end", hours.end)
+                $0.field("timezone", hours.timezone)
             }
         }
         if let environment = conditions.environment { writer.field("environment", environment) }

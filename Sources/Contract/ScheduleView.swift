@@ -266,7 +266,7 @@ extension SlotCounts: WireReadable, WireWritable {
             $0.field("deferred", deferred)
             $0.field("pending", pending)
             $0.field("skipped") {
-                $0.object { for reason in skipped.keys.sorted() { $0.field(reason.rawValue, skipped[reason]) } }
+                for reason in skipped.keys.sorted() { $0.field(reason.rawValue, skipped[reason]) }
             }
         }
     }

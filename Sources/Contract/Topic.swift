@@ -180,6 +180,7 @@ public struct Topic: Hashable, Sendable {
             let isLast = index == rest.count - 1
             if isLast && allowsLongID ? Names.isID(level) : Names.isName(level) { continue }
             if case .work(Names.noCapability, _) = place, index == 0 { continue }
+            if case .log = place, index == 0, Names.isID(level) { continue }
             return level
         }
         return nil

@@ -1,0 +1,2 @@
+/// Namespace marker, replaced as the target grows.
+enum DispatcherCoreMarker {}
