@@ -52,7 +52,8 @@ let package = Package(
         // Floor 3: decisions.
         .target(name: "Timing", dependencies: base + ["Contract"], path: "Sources/Cores/Timing", swiftSettings: pure),
         .target(
-            name: "DispatcherCore", dependencies: machines, path: "Sources/Cores/DispatcherCore", swiftSettings: pure),
+            name: "DispatcherCore", dependencies: machines, path: "Sources/Cores/DispatcherCore", exclude: ["README.md"],
+            swiftSettings: pure),
         .target(
             name: "SchedulerCore", dependencies: machines + ["Timing"], path: "Sources/Cores/SchedulerCore",
             swiftSettings: pure),
@@ -73,7 +74,7 @@ let package = Package(
             name: "martlet-simulate", dependencies: machines + ["Simulation"],
             path: "Sources/Programs/martlet-simulate", swiftSettings: common),
         // Tests.
-        tests("SimulationTests", ["Contract", "Machine", "Simulation", "DispatcherCore"]),
+        tests("SimulationTests", ["Contract", "Machine", "Simulation", "DispatcherCore", "Shell", "TestSupport"]),
         tests("DeterminismTests", []),
         tests("WireTests", []),
         tests("TimeModelTests", []),

@@ -43,8 +43,8 @@ public final class DispatcherRun<S: Service> {
     private var plannedEnd = 0
     private var nextTask = 0
 
-    /// A run of `seed`. `make` builds the dispatcher's core from a seed of its own.
-    public init(seed: UInt64, faults chosen: Faults? = nil, make: @escaping (UInt64) -> S) {
+    /// A run of `seed`. `make` builds the dispatcher's core from a seed of its own; `mutant` plants a bug.
+    public init(seed: UInt64, faults chosen: Faults? = nil, mutant: Mutant? = nil, make: @escaping (UInt64) -> S) {
         self.seed = seed
         world = World(seed: seed)
         history = History(world)
@@ -59,6 +59,7 @@ public final class DispatcherRun<S: Service> {
         if faults.kinds.contains(.slowLinks) { world.delay = 0...world.random.uniform(20...400) }
         dispatcher.clock = SimulatedClock(
             offsetMs: world.random.uniform(-2000...2000), ratePermille: world.random.uniform(-9...9))
+        mutant?.plant(in: dispatcher, world: world, history: history)
         build()
     }
 

@@ -132,14 +132,16 @@ public struct FakeBroker: Sendable {
     /// How many messages were lost because a session's queue was full.
     public var lost: Int { state.sessions.reduce(0) { $0 + $1.dropped } }
 
-    /// Accepts a connection. A session of the same client id ends its old connection, whose number is returned and
-    /// whose Will is published.
+    /// Accepts a connection. A session of the same client id ends its old connection, whose number is returned. Its
+    /// Will is published when the session is thrown away, and forgotten when the session goes on.
     public mutating func connect(_ connection: Int, _ request: Connect) -> Int? {
         var evicted: Int?
         var present = false
         if let at = state.sessions.firstIndex(where: { $0.client == request.client }) {
             if let old = state.sessions[at].connection {
                 evicted = old
+                // A session that goes on swallows the Will of its old connection.
+                if !request.cleanStart { state.sessions[at].will = nil }
                 lose(old)
             }
         }
@@ -250,7 +252,7 @@ public struct FakeBroker: Sendable {
         for at in state.sessions.indices where state.sessions[at].client != client || client.isEmpty {
             let fitting = state.sessions[at].subscriptions.filter { FakeBroker.matches($0.levels, levels) }
             guard !fitting.isEmpty, mayRead(state.sessions[at].username, message.topic) else { continue }
-            deliver(message, to: at, atLeastOnce: atLeastOnce && fitting.contains { $0.atLeastOnce })
+            for filter in fitting { deliver(message, to: at, atLeastOnce: atLeastOnce && filter.atLeastOnce) }
         }
     }
 

@@ -79,6 +79,7 @@ public final class History {
     private var ended: [Key: TaskState] = [:]
     private var answered: Set<String> = []
     private var asked: [String: Int] = [:]
+    private var sent: Set<Key> = []
 
     /// A history of nothing.
     public init(_ world: World) { self.world = world }
@@ -101,8 +102,14 @@ public final class History {
         }
         if username == "dispatcher" {
             observeDispatcher(topic, message)
-        } else if case .command(let principal, let noun, let verb, let id) = topic.place {
+            return
+        }
+        switch topic.place {
+        case .command(let principal, let noun, let verb, let id):
             asked["\(principal)/\(noun)/\(verb)/\(id)"] = world.time
+        case .intent(let principal, _, let id):
+            sent.insert(Key(workspace: topic.workspace, principal: principal, id: id))
+        default: break
         }
     }
 
@@ -157,10 +164,24 @@ public final class History {
         if result.acceptedAt == nil, result.error?.code == .duplicate { return }
         if !(results[key] ?? []).contains(message.payload) { results[key, default: []].append(message.payload) }
         if (results[key]?.count ?? 0) > 1 { violate("I3", "two different results of \(key.principal)/\(key.id)") }
+        checkWinner(key, result)
         saw("result \(result.status.rawValue)")
         if let code = result.error?.code { saw("result code \(code.rawValue)") }
         checkCosts(key, result)
         ended[key] = TaskState(result.status)
+    }
+
+    /// A success must come from the executor that the result names, under the newest epoch of the task at that moment.
+    private func checkWinner(_ key: Key, _ result: TaskResult) {
+        if !sent.contains(key) { violate("I16", "\(key.principal)/\(key.id) has a result and was never sent") }
+        guard result.status == .success, let last = result.attempts.last else { return }
+        if let output = result.output, let author = JSONValue(output)["by"]?.stringValue, author != result.executor {
+            violate("I4", "\(key.id): \(author) did the work, the result names \(result.executor ?? "nobody")")
+        }
+        let newest = grants.last { $0.key == key }
+        if let newest, newest.epoch != last.epoch, result.error?.code != .duplicate, results[key]?.count == 1 {
+            violate("I4", "\(key.id): epoch \(last.epoch) decided, the newest is \(newest.epoch)")
+        }
     }
 
     private func checkCosts(_ key: Key, _ result: TaskResult) {
@@ -228,6 +249,23 @@ public final class History {
             violate("I15", "command \(request) of \(time) ms was never answered")
         }
         checkOfferViews(brokerRetained)
+        checkCapabilityViews(brokerRetained)
+    }
+
+    /// Every capability on a retained card has a retained view that names the executor.
+    private func checkCapabilityViews(_ retained: [InboundMessage]) {
+        let byTopic = Dictionary(retained.map { ($0.topic, $0) }, uniquingKeysWith: { first, _ in first })
+        for message in retained {
+            guard let topic = Topic(message.topic), case .card(let executor) = topic.place else { continue }
+            guard let card = try? Card(decoding: message.payload) else { continue }
+            for entry in card.capabilities {
+                let name = Topic(topic.workspace, .capability(entry.name)).name
+                let view = byTopic[name].flatMap { try? CapabilityView(decoding: $0.payload) }
+                if view?.executors.contains(where: { $0.executor == executor }) != true {
+                    violate("G-15", "\(name) does not show \(executor)")
+                }
+            }
+        }
     }
 
     private func checkOfferViews(_ retained: [InboundMessage]) {

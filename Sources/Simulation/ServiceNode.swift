@@ -64,6 +64,10 @@ public final class ServiceNode<S: Service> {
     public var quitted: (Int, String) -> Void = { _, _ in }
     /// Changes the effects of a turn before they are carried out: how planted bugs get in.
     public var tamper: ([ServiceEffect]) -> [ServiceEffect] = { $0 }
+    /// Changes a message before the core gets it: how planted bugs get in.
+    public var tamperMessage: (InboundMessage) -> InboundMessage = { $0 }
+    /// A planted bug: publishes and acknowledges before the journal is synced.
+    public var speaksBeforeSync = false
     /// Whether the process is stopped without being dead.
     public private(set) var isFrozen = false
     /// How often it was started.
@@ -195,7 +199,11 @@ public final class ServiceNode<S: Service> {
         inbox.removeAll()
         let now = clock.now(world.time)
         for (input, acknowledge) in batch {
-            running.handle(input, at: now, emitting: &effects)
+            if case .message(let message) = input {
+                running.handle(.message(tamperMessage(message)), at: now, emitting: &effects)
+            } else {
+                running.handle(input, at: now, emitting: &effects)
+            }
             if let acknowledge { acknowledgements.append(acknowledge) }
         }
         if let wake = running.nextWake, wake <= now.monotonic { running.handle(.wake, at: now, emitting: &effects) }
@@ -206,13 +214,19 @@ public final class ServiceNode<S: Service> {
 
     private func carryOut(_ effects: [ServiceEffect], _ acknowledgements: [Int]) {
         let point = crashNext
+        if speaksBeforeSync {
+            for effect in effects { apply(effect) }
+            for id in acknowledgements { client?.acknowledge(id) }
+        }
         if point == .beforeAppend { return kill() }
         for case .append(let record) in effects { disk.append(record) }
         if point == .beforeSync { return kill(keeping: world.random.uniform(0...disk.unsynced.count)) }
         disk.sync()
         if point == .beforePublish { return kill() }
-        for effect in effects { apply(effect) }
-        for id in acknowledgements { client?.acknowledge(id) }
+        if !speaksBeforeSync {
+            for effect in effects { apply(effect) }
+            for id in acknowledgements { client?.acknowledge(id) }
+        }
         compact()
         setAlarm()
     }

@@ -39,7 +39,7 @@ import Testing
         let file = try folder.write("broker.conf", text + (getuid() == 0 ? "user root\n" : ""))
         _ = try folder.write("acl", "user shop\ntopic write main/martlet1/intent/shop/#\ntopic read main/#\n")
         let passwords = folder.path + "/passwords"
-        let account = try await Command.run(["mosquitto_passwd", "-b", "-c", passwords, "shop", "secret"])
+        let account = try await ChildCommand.run(["mosquitto_passwd", "-b", "-c", passwords, "shop", "secret"])
         try #require(account.status == 0, "\(account)")
 
         let broker = try ProgramFixture(BrokerFixture.executable, ["-c", file])
@@ -47,15 +47,15 @@ import Testing
         let publish = [
             "mosquitto_pub", "--unix", folder.path + "/martlet.sock", "-V", "5", "-q", "1", "-t", topic, "-m", "{}",
         ]
-        var known = try await Command.run(publish + ["-u", "shop", "-P", "secret"])
+        var known = try await ChildCommand.run(publish + ["-u", "shop", "-P", "secret"])
         for _ in 0..<1000 where known.status != 0 && broker.isRunning {
-            known = try await Command.run(publish + ["-u", "shop", "-P", "secret"])
+            known = try await ChildCommand.run(publish + ["-u", "shop", "-P", "secret"])
         }
         #expect(known.status == 0, "\(known) \(broker.output)")
-        #expect(try await Command.run(publish).status != 0)
-        #expect(try await Command.run(publish + ["-u", "shop", "-P", "wrong"]).status != 0)
+        #expect(try await ChildCommand.run(publish).status != 0)
+        #expect(try await ChildCommand.run(publish + ["-u", "shop", "-P", "wrong"]).status != 0)
         let loopback = ["mosquitto_pub", "-h", "127.0.0.1", "-p", String(ports.0), "-t", topic, "-m", "{}", "-q", "1"]
-        #expect(try await Command.run(loopback + ["-u", "shop", "-P", "secret"]).status == 0)
+        #expect(try await ChildCommand.run(loopback + ["-u", "shop", "-P", "secret"]).status == 0)
         await broker.end()
     }
 }

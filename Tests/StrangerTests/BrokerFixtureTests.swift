@@ -15,7 +15,7 @@ import Testing
         let program = try ProgramFixture("/bin/sh", ["-c", "echo gone; exit 7"])
         #expect(await program.ended() == 7)
         #expect(program.output == "gone\n")
-        let late = try await Command.run(["/bin/sh", "-c", "cat; kill -STOP $$"], input: "text", seconds: 1)
+        let late = try await ChildCommand.run(["/bin/sh", "-c", "cat; kill -STOP $$"], input: "text", seconds: 1)
         #expect(late.status != 0)
         #expect(late.output == "text")
     }

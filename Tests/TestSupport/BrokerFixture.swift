@@ -51,7 +51,7 @@ public final class BrokerFixture: Sendable {
         _ topic: String, _ payload: String, as user: String, options: [String] = []
     ) async throws -> CommandOutcome {
         let arguments = ["mosquitto_pub", "--unix", socket, "-u", user, "-q", "1", "-t", topic, "-m", payload]
-        return try await Command.run(arguments + options, seconds: 20)
+        return try await ChildCommand.run(arguments + options, seconds: 20)
     }
 
     /// Sends a request and returns the first message on the answer's topic; nothing after `seconds`.
@@ -62,7 +62,7 @@ public final class BrokerFixture: Sendable {
             "mosquitto_rr", "--unix", socket, "-u", user, "-q", "1", "-W", String(seconds), "-t", topic, "-e", answer,
             "-m", payload,
         ]
-        let outcome = try await Command.run(arguments, seconds: seconds + 10)
+        let outcome = try await ChildCommand.run(arguments, seconds: seconds + 10)
         return outcome.status == 0 ? outcome.output.trimmingCharacters(in: .newlines) : nil
     }
 
@@ -74,7 +74,7 @@ public final class BrokerFixture: Sendable {
             "mosquitto_sub", "--unix", socket, "-u", user, "-q", "1", "-C", String(count), "-W", String(seconds), "-t",
             filter,
         ]
-        let outcome = try await Command.run(arguments, seconds: seconds + 10)
+        let outcome = try await ChildCommand.run(arguments, seconds: seconds + 10)
         return outcome.output.split(separator: "\n").map(String.init)
     }
 

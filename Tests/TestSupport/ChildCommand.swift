@@ -11,7 +11,7 @@ public struct CommandOutcome: Sendable {
 }
 
 /// Commands that run to their end.
-public enum Command {
+public enum ChildCommand {
     /// Runs a command and returns how it ended. It is ended itself after `seconds`.
     public static func run(
         _ arguments: [String], environment: [String: String] = [:], input: String = "", seconds: Int = 60

@@ -1,0 +1,138 @@
+import Contract
+public import Wire
+
+extension DispatcherConfiguration: WireReadable {
+    /// Reads the section's object. Unknown keys are passed over: the program checks its file before.
+    public init(from reader: inout JSONReader) throws(WireError) {
+        self.init()
+        try reader.beginObject()
+        while let key = reader.nextKey() {
+            if reader.takeNull() { continue }
+            switch key {
+            case "workspaces": workspaces = try reader.names(count: Limits.page)
+            case "instance": instance = try reader.name()
+            case "services": services = try reader.names(count: Limits.labels)
+            case "policy": policy = reader.raw()
+            case "rates": rates = try reader.list(count: Limits.page)
+            case "budgets": budgets = try reader.list(count: Limits.page)
+            case "weights": weights = try reader.numbers(1...1000)
+            case "key_limits": keyLimits = try reader.list(count: Limits.page)
+            case "circuits": circuits = try reader.list(count: Limits.page)
+            case "push_wait_ms": pushWaitMs = try reader.numbers(0...3_600_000)
+            case "routing": routing = try reader.word()
+            case "task_events": taskEvents = try reader.bool()
+            case "timeout_cap_ms": timeoutCapMs = try reader.int(in: 1...86_400_000)
+            case "message_expiry": messageExpiry = try reader.bool()
+            case "limits": try readLimits(&reader)
+            default: reader.skip()
+            }
+        }
+    }
+
+    private mutating func readLimits(_ reader: inout JSONReader) throws(WireError) {
+        try reader.beginObject()
+        while let key = reader.nextKey() {
+            if reader.takeNull() { continue }
+            switch key {
+            case "tasks": tasks = try reader.int(in: 1...Limits.tasks)
+            case "task_bytes": taskBytes = try reader.int(in: 1...Limits.taskBytes)
+            case "tasks_per_owner": tasksPerOwner = try reader.int(in: 1...Limits.tasks)
+            case "tasks_per_capability": tasksPerCapability = try reader.int(in: 1...Limits.tasks)
+            case "id_memory": idMemory = try reader.int(in: 1...Limits.idMemory)
+            default: reader.skip()
+            }
+        }
+    }
+}
+
+extension JSONReader {
+    /// An object of names and numbers.
+    fileprivate mutating func numbers(_ range: ClosedRange<Int>) throws(WireError) -> [String: Int] {
+        var numbers: [String: Int] = [:]
+        try beginObject()
+        while let key = nextKey() { numbers[key] = try int(in: range) }
+        return numbers
+    }
+}
+
+extension RateRule: WireReadable {
+    /// Reads a rate.
+    public init(from reader: inout JSONReader) throws(WireError) {
+        let refusal = reader.refused("a rate needs per_s, burst and either owner or capability")
+        self.init(perSecond: 0, burst: 0)
+        try reader.beginObject()
+        while let key = reader.nextKey() {
+            if reader.takeNull() { continue }
+            switch key {
+            case "owner": owner = try reader.string(limit: Names.limit)
+            case "capability": capability = try reader.string(limit: Names.limit)
+            case "executor": executor = try reader.string(limit: Names.limit)
+            case "workspace": workspace = try reader.name()
+            case "per_s": perSecond = try reader.int(in: 1...1_000_000)
+            case "burst": burst = try reader.int(in: 1...1_000_000)
+            default: reader.skip()
+            }
+        }
+        let isOfOwner = owner != nil && capability == nil && executor == nil
+        let isOfCapability = owner == nil && capability != nil
+        guard perSecond > 0, burst > 0, isOfOwner || isOfCapability else { throw refusal }
+    }
+}
+
+extension BudgetRule: WireReadable {
+    /// Reads a budget.
+    public init(from reader: inout JSONReader) throws(WireError) {
+        let refusal = reader.refused("a budget needs amount, period_ms and workspace or owner")
+        self.init(periodMs: 0, amount: -1)
+        try reader.beginObject()
+        while let key = reader.nextKey() {
+            if reader.takeNull() { continue }
+            switch key {
+            case "workspace": workspace = try reader.name()
+            case "owner": owner = try reader.name()
+            case "period_ms": periodMs = try reader.int(in: 1000...Limits.longestMs)
+            case "amount": amount = try reader.cost()
+            default: reader.skip()
+            }
+        }
+        guard periodMs > 0, amount >= 0, workspace != nil || owner != nil else { throw refusal }
+    }
+}
+
+extension KeyLimit: WireReadable {
+    /// Reads a limit.
+    public init(from reader: inout JSONReader) throws(WireError) {
+        let refusal = reader.refused("a key limit needs key and limit")
+        self.init(pattern: "", limit: 0)
+        try reader.beginObject()
+        while let key = reader.nextKey() {
+            if reader.takeNull() { continue }
+            switch key {
+            case "key": pattern = try reader.string(limit: Limits.key)
+            case "limit": limit = try reader.int(in: 1...Limits.tasks)
+            default: reader.skip()
+            }
+        }
+        guard !pattern.isEmpty, limit > 0 else { throw refusal }
+    }
+}
+
+extension CircuitThresholds: WireReadable {
+    /// Reads thresholds.
+    public init(from reader: inout JSONReader) throws(WireError) {
+        let refusal = reader.refused("thresholds need a capability")
+        self.init(capability: "")
+        try reader.beginObject()
+        while let key = reader.nextKey() {
+            if reader.takeNull() { continue }
+            switch key {
+            case "capability": capability = try reader.string(limit: Names.limit)
+            case "failures": failures = try reader.int(in: 1...1000)
+            case "minimum": minimum = try reader.int(in: 1...20)
+            case "percent": percent = try reader.int(in: 1...100)
+            default: reader.skip()
+            }
+        }
+        if capability.isEmpty { throw refusal }
+    }
+}

@@ -1,0 +1,112 @@
+public import Contract
+public import TimeModel
+import Wire
+
+/// Which executor and which capability, by their indexes in the registry.
+public struct Pair: Hashable, Sendable, Comparable {
+    /// Index of the executor.
+    public var executor: Int
+    /// Index of the capability.
+    public var capability: Int
+
+    /// A pair.
+    public init(_ executor: Int, _ capability: Int) {
+        self.executor = executor
+        self.capability = capability
+    }
+
+    /// By executor, then capability.
+    public static func < (a: Pair, b: Pair) -> Bool {
+        (a.executor, a.capability) < (b.executor, b.capability)
+    }
+}
+
+/// One capability of one card (`topics/executors.md`, card).
+public struct Registration: Hashable, Sendable {
+    /// What the card says of it.
+    public var entry: CapabilityEntry
+    /// When this executor first offered this capability; kept over restarts.
+    public var firstSeenAt: WallTime
+    /// The executor refused it as unsupported: no work until its card's `rev` changes.
+    public var isUnsupported = false
+    /// In conflict of class `contract`.
+    public var isQuarantined = false
+    /// Another executor holds the name exclusively.
+    public var isShadowed = false
+    /// The executor asked for a pause, until then.
+    public var pausedUntil: MonotonicTime?
+    /// Why `pausedUntil` stands.
+    public var pauseIsQuota = false
+    /// Leases and zombies of the pair.
+    public var running = 0
+    /// Actual cost over declared cost, in 1/1024 (`topics/tasks.md`, score).
+    public var costRatio = 1024
+    /// Smoothed time from assign to accept, in ms.
+    public var acceptMs = 0
+    /// Smoothed run time, in ms.
+    public var runMs: Int
+
+    /// A registration without experience.
+    public init(_ entry: CapabilityEntry, firstSeenAt: WallTime) {
+        self.entry = entry
+        self.firstSeenAt = firstSeenAt
+        runMs = entry.expectedMs ?? 0
+    }
+
+    /// Slots one task takes.
+    public var slotCost: Int { entry.slotCost ?? 1 }
+    /// What an attempt costs by the card, in micro-units.
+    public func declared(_ units: Int) -> Int {
+        let (units, overflow) = (entry.cost?.perUnit ?? 0).multipliedReportingOverflow(by: units)
+        guard !overflow else { return Limits.largestCost }
+        return min(Limits.largestCost, (entry.cost?.fixed ?? 0) + min(units, Limits.largestCost))
+    }
+    /// Its kind; `skill` when the card says none.
+    public var kind: String { entry.kind ?? "skill" }
+    /// Its lease in ms.
+    public var leaseMs: Int { entry.leaseMs ?? Defaults.leaseMs }
+}
+
+/// What is known of a capability in one workspace.
+public struct CapabilityRecord: Hashable, Sendable {
+    /// Workspace and name.
+    public let name: ScopedName
+    /// Executors that offer it, as indexes in the order of their names.
+    public var executors: [Int] = []
+    /// Groups of equal queued tasks, ascending.
+    public var demands: [Int] = []
+    /// Live tasks, of all states.
+    public var live = 0
+    /// Tasks that wait in `queued` or `delayed`.
+    public var waiting = 0
+    /// Tasks in `queued`.
+    public var queued = 0
+    /// Leases.
+    public var running = 0
+    /// Paused by command; the end in ms since 1970, `Int.max` without one.
+    public var pausedUntilAt: WallTime?
+    /// Executors paused by command for this capability, with the end.
+    public var pairPauses: [PairPause] = []
+    /// The executor whose card is the reference of the contract, by command.
+    public var reference: String?
+    /// Whether some card had it, ever.
+    public var wasSeen = false
+    /// Conflicts that hold.
+    public var conflicts: [CapabilityView.Conflict] = []
+
+    /// Nothing known yet.
+    public init(_ name: ScopedName) { self.name = name }
+
+    /// A pause of one pair by command.
+    public struct PairPause: Hashable, Sendable {
+        /// The executor.
+        public var executor: String
+        /// When it ends; absent: when it is resumed.
+        public var until: WallTime?
+    }
+}
+
+extension WallTime {
+    /// Later than anything: no end.
+    static let never = WallTime(milliseconds: JSONLimits.largestInteger)
+}
