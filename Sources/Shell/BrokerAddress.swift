@@ -104,6 +104,10 @@ public struct ConnectionOptions: Sendable {
     /// may strand valid messages behind expired ones.
     public var messageExpiry = false
 
+    /// Whether subscriptions without retained messages leave out what this client publishes itself: a service never
+    /// hears its own requests. Clients do.
+    public var leavesOutOwn = true
+
     /// Options with a persistent session of one hour, unless changed.
     public init(address: BrokerAddress, clientID: String) {
         self.address = address
@@ -116,6 +120,7 @@ public struct ConnectionOptions: Sendable {
             address: address, clientID: "\(name)-\(RandomSource.hexadecimal(bytes: 16))")
         options.cleanStart = true
         options.sessionExpirySeconds = 0
+        options.leavesOutOwn = false
         return options
     }
 }

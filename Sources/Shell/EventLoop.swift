@@ -20,6 +20,8 @@ public struct LoopParts<Core: Service> {
     public var servedFirst: (String) -> Bool = { _ in false }
     /// Reads the configuration again; `nil` when it is refused, which was then already logged.
     public var reload: () -> [UInt8]? = { nil }
+    /// SIGTERM, SIGINT and SIGHUP; without it they do what they do by themselves.
+    public var signals: SignalWatch?
 
     /// The parts that every loop needs.
     public init(makeCore: @escaping () -> Core, journal: Journal, link: Link, log: LogWriter) {
@@ -66,27 +68,24 @@ public final class EventLoop<Core: Service> {
     var lastFailure: String?
     /// Publishes that the core made while it knew of no connection.
     var unsent = 0
-    private let signals: Int32
     private let timer: Int32
     private let clockWatch: Int32
     private var armedFor: MonotonicTime?
     /// Called at each stage of a turn; true lets the run end there as a killed process would.
     var diesAt: (LoopStage) -> Bool = { _ in false }
 
-    /// A loop; signals are blocked from here on and arrive through it.
+    /// A loop that has not read anything yet.
     public init(_ parts: LoopParts<Core>) throws(SystemError) {
         self.parts = parts
         core = parts.makeCore()
         platform_ignore_broken_pipe()
-        let watched: [Int32] = [SIGTERM, SIGINT, SIGHUP]
-        signals = platform_signal_descriptor(watched, Int32(watched.count))
         timer = platform_timer_descriptor()
         clockWatch = platform_clock_watch_descriptor()
-        guard signals >= 0, timer >= 0, clockWatch >= 0 else { throw SystemError("make", "a descriptor for signals") }
+        guard timer >= 0, clockWatch >= 0 else { throw SystemError("make", "a timer") }
     }
 
     deinit {
-        for descriptor in [signals, timer, clockWatch] where descriptor >= 0 { close(descriptor) }
+        for descriptor in [timer, clockWatch] where descriptor >= 0 { close(descriptor) }
     }
 
     /// Reads the journal and serves until the core quits.
@@ -151,7 +150,9 @@ public final class EventLoop<Core: Service> {
     /// Waits until something is to be done.
     private func wait() -> [pollfd] {
         arm()
-        var entries = [signals, timer, clockWatch].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+        var entries = [parts.signals?.descriptor ?? -1, timer, clockWatch].map {
+            pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
+        }
         let interest = parts.link.interest
         entries.append(pollfd(fd: interest.descriptor, events: interest.events, revents: 0))
         entries += children.pollEntries()
@@ -195,10 +196,8 @@ public final class EventLoop<Core: Service> {
     }
 
     private func handleSignals(_ entries: [pollfd], at now: Now) {
-        guard Self.isReady(entries, signals) else { return }
-        while true {
-            let number = platform_signal_next(signals)
-            if number == 0 { return }
+        guard let signals = parts.signals, Self.isReady(entries, signals.descriptor) else { return }
+        while let number = signals.next() {
             if number == SIGHUP { reload(at: now) } else { terminate(number, at: now) }
         }
     }

@@ -59,12 +59,13 @@ extension Link {
     }
 
     private func send(_ subscription: Subscription, on handle: OpaquePointer, at now: MonotonicTime) {
-        // What the retain flag says must be known, own messages are not wanted, and requests are never retained.
+        // What the retain flag says must be known; requests are never retained, and never one's own.
         var choices = Int32(MQTT_SUB_OPT_RETAIN_AS_PUBLISHED.rawValue)
         if subscription.wantsRetained {
             choices |= Int32(MQTT_SUB_OPT_SEND_RETAIN_ALWAYS.rawValue)
         } else {
-            choices |= Int32(MQTT_SUB_OPT_SEND_RETAIN_NEVER.rawValue | MQTT_SUB_OPT_NO_LOCAL.rawValue)
+            choices |= Int32(MQTT_SUB_OPT_SEND_RETAIN_NEVER.rawValue)
+            if options.leavesOutOwn { choices |= Int32(MQTT_SUB_OPT_NO_LOCAL.rawValue) }
         }
         var identifier: Int32 = 0
         let code = mosquitto_subscribe_v5(

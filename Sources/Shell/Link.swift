@@ -250,13 +250,13 @@ public final class Link {
             backoff.connectionLasted(now - since)
             events.append(.disconnected(reason))
             if evictions.evicted(at: now) { events.append(.evictedRepeatedly) }
+            if settling { fruitlessRepeats += 1 }
         case .waiting, .probing, .opening:
             events.append(.attemptFailed(reason, forbidden: refusedCode == 0x86 || refusedCode == 0x87))
         }
         refusedCode = 0
         if case .probing(let descriptor, _) = state { close(descriptor) }
         closeSocket()
-        if settling { fruitlessRepeats += 1 }
         if fruitlessRepeats >= Link.repeatLimit { abandonRepeats() }
         subscribing.removeAll()
         queue.removeSubscriptions()

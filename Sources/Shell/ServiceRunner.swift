@@ -141,6 +141,8 @@ public struct ServiceRunner<Core: Service> {
 
     private func loop(_ parts: LoopParts<Core>, _ log: LogWriter) -> Int {
         do {
+            var parts = parts
+            parts.signals = try SignalWatch()
             let ending = try EventLoop(parts).run()
             log.write(LogEvent(ending.status == 0 ? .info : .error, "stopped", ending.reason))
             return ending.status
