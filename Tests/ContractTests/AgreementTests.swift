@@ -133,7 +133,7 @@ import Wire
         let named = document.at(pointer: "/channels/command/parameters/noun/enum")?.texts
         #expect(named == nouns.map(\.rawValue))
         for noun in nouns {
-            let rows = Set(try Pages.firstCells(of: "commands.md", below: noun.rawValue))
+            let rows = Set(try Pages.firstCells(of: "commands", below: noun.rawValue))
             for verb in noun.verbs { #expect(rows.contains(verb), "\(noun.rawValue)/\(verb)") }
         }
     }
@@ -143,10 +143,10 @@ import Wire
         let document = try Pages.json("asyncapi.json")
         let names = EventName.allCases.map(\.rawValue)
         #expect(Set(document.at(pointer: "/channels/event/parameters/event/enum")?.texts ?? []) == Set(names))
-        let page = try Pages.text("events.md")
+        let page = try Pages.text("events" + Pages.suffix)
         for name in names { #expect(page.contains("`\(name)`"), "\(name)") }
-        #expect(try Pages.firstCells(of: "README.md", below: "Error codes") == Code.all.map(\.rawValue))
-        let states = try Pages.firstCells(of: "tasks.md", below: "States")
+        #expect(try Pages.firstCells(of: "README", below: "Error codes") == Code.all.map(\.rawValue))
+        let states = try Pages.firstCells(of: "tasks", below: "States")
         #expect(Set(states) == Set(TaskState.allCases.map(\.rawValue)))
     }
 
@@ -154,7 +154,8 @@ import Wire
     func rights() throws {
         for role in [Role.publisher, .executor] {
             let rules = role.rules(workspace: "main", principal: "%u")
-            let section = try #require(try Pages.text("README.md").components(separatedBy: "\n## Roles\n").last)
+            let section = try #require(
+                try Pages.text("README" + Pages.suffix).components(separatedBy: "\n## Roles\n").last)
             let rows = section.split(separator: "\n")
             let row = try #require(rows.first { $0.hasPrefix("| \(role.rawValue) |") })
             let cells = row.split(separator: "|").dropFirst().map { cell in

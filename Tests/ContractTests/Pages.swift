@@ -7,6 +7,9 @@ enum Pages {
     static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().appendingPathComponent("topics")
 
+    /// The ending of a page's file name.
+    static let suffix = ".md"
+
     static func bytes(_ path: String) throws -> [UInt8] {
         Array(try Data(contentsOf: folder.appendingPathComponent(path)))
     }
@@ -22,10 +25,10 @@ enum Pages {
     }
 
     /// The first cells of a page's table rows that hold one word in backticks, below a heading.
-    static func firstCells(of path: String, below heading: String) throws -> [String] {
+    static func firstCells(of page: String, below heading: String) throws -> [String] {
         var cells: [String] = []
         var inside = false
-        for line in try text(path).split(separator: "\n") {
+        for line in try text(page + suffix).split(separator: "\n") {
             if line.hasPrefix("#") { inside = line.hasSuffix(" \(heading)") }
             if inside, line.hasPrefix("| ") { cells.append(String(line.dropFirst(2).prefix { $0 != "|" })) }
         }
