@@ -10,8 +10,9 @@ public struct ScheduleReader: Sendable {
     public private(set) var document = ScheduleDocument()
     /// `if_rev`, which `put` takes beside the document.
     public private(set) var ifRevision: Int?
-    /// `from` and `count`, which `preview` takes beside the document.
+    /// `from`, which `preview` takes beside the document.
     public private(set) var from: WallTime?
+    /// `count`, which `preview` takes beside the document.
     public private(set) var count: Int?
     /// Whether `schema_version` is one that is not supported.
     public private(set) var isUnsupported = false

@@ -130,8 +130,9 @@ public enum ScheduleTime: Hashable, Sendable {
 }
 
 extension Limits {
-    /// A schedule's document, and its view.
+    /// A schedule's document.
     public static let scheduleDocument = 16 * 1024
+    /// A schedule's view.
     public static let scheduleView = 24 * 1024
     /// Notifications of one kind; their `config` in bytes.
     public static let notifications = 4
@@ -139,21 +140,25 @@ extension Limits {
     public static let scheduleNote = 512
     /// Faults told at once.
     public static let problems = 10
-    /// Shortest interval, unless configured; longest: 100 years.
+    /// Shortest interval, unless configured.
     public static let shortestIntervalMs = 1000
+    /// Longest interval: 100 years.
     public static let longestIntervalMs = 3_155_760_000_000
-    /// Schedules of one named agent and of one workspace, unless configured.
+    /// Schedules of one named agent, unless configured.
     public static let schedulesPerAgent = 20
+    /// Schedules of one workspace, unless configured.
     public static let schedulesPerWorkspace = 100_000
     /// Runs that no answer has come for.
     public static let unconfirmedRuns = 2000
-    /// Events that wait to be sent before `put` is refused; before the oldest are lost.
+    /// Events that wait to be sent before `put` is refused.
     public static let unsentEvents = 10_000
+    /// Events that wait to be sent before the oldest are lost.
     public static let keptEvents = 50_000
     /// Slots that are counted when they are skipped together.
     public static let countedSlots = 1000
-    /// Notifications kept in `memory`; their bytes.
+    /// Notifications kept in `memory`.
     public static let memoryNotes = 10
+    /// Their bytes.
     public static let memoryBytes = 8192
     /// Live runs shown in a view.
     public static let liveShown = 16
