@@ -49,7 +49,7 @@ extension EventLoop {
         }
         log(.info, "stopping", "Stopping", ["signal": Int(number)])
         parts.notifier.stopping()
-        leaveBy = now.monotonic + LoopTiming.leaveTime
+        leaveBy = now.monotonic + parts.leaveTime
         core.handle(.terminate, at: now, emitting: &effects)
     }
 

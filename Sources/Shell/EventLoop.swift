@@ -22,6 +22,8 @@ public struct LoopParts<Core: Service> {
     public var reload: () -> [UInt8]? = { nil }
     /// SIGTERM, SIGINT and SIGHUP; without it they do what they do by themselves.
     public var signals: SignalWatch?
+    /// Milliseconds from SIGTERM to the end, for a core that does not quit by itself; 5000 unless set.
+    public var leaveTime = LoopTiming.leaveTime
 
     /// The parts that every loop needs.
     public init(makeCore: @escaping () -> Core, journal: Journal, link: Link, log: LogWriter) {

@@ -31,6 +31,12 @@ public struct ServiceDescription<Core: Service> {
     public var makeCore: (Configuration, ServiceStart) -> Core
     /// Topics whose messages are handled before others that came with them.
     public var servedFirst: (String) -> Bool = { _ in false }
+    /// Whether words that are no flags are welcome; `Configuration.arguments` has them.
+    public var takesArguments = false
+    /// What the core is given after SIGHUP: the configuration as JSON, unless set; `nil`: nothing.
+    public var reloaded: (Configuration) -> [UInt8]? = { $0.encoded }
+    /// Milliseconds from SIGTERM to the end, for a core that does not quit by itself; 5000 unless set.
+    public var leaveTime: (Configuration) -> Int = { _ in LoopTiming.leaveTime }
 
     /// A daemon with no keys of its own, unless set.
     public init(
@@ -52,9 +58,11 @@ public struct ServiceRunner<Core: Service> {
     public init(_ description: ServiceDescription<Core>) {
         self.description = description
         let role = description.role
-        parser = ConfigurationParser(
+        var parser = ConfigurationParser(
             section: role,
             keys: BrokerKeys.keys(section: role, defaultUser: role) + Self.serviceKeys(role) + description.keys)
+        parser.takesArguments = description.takesArguments
+        self.parser = parser
     }
 
     /// The keys of every service besides those of the broker.
@@ -131,6 +139,7 @@ public struct ServiceRunner<Core: Service> {
             journal: Journal(directory: directory.path, limits: limits),
             link: Link(options, seed: RandomSource.seed), log: log)
         parts.servedFirst = description.servedFirst
+        parts.leaveTime = description.leaveTime(configuration)
         parts.reload = { reload(arguments, running: configuration, log: log) }
         log.write(
             LogEvent(
@@ -174,7 +183,7 @@ public struct ServiceRunner<Core: Service> {
                     .warning, "restart_needed", "Changed keys that take effect only after a restart",
                     [LogField("keys", late.joined(separator: ","))]))
         }
-        return outcome.configuration.encoded
+        return description.reloaded(outcome.configuration)
     }
 
     private func level(_ configuration: Configuration) -> LogLevel {
