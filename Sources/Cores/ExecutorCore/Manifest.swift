@@ -24,6 +24,11 @@ public struct Manifest: Hashable, Sendable {
     public var slots: Int { card.slots ?? 1 }
     /// Between two beats, in ms.
     public var beatMs: Int { card.beatMs ?? Defaults.beatMs }
+    /// From SIGTERM to its end at the latest, in ms: draining, stopping the programs, the last messages.
+    public var leaveMs: Int {
+        let graces = capabilities.map { if case .command(let command) = $0.work { command.stopGraceMs } else { 0 } }
+        return drainMs + (graces.max() ?? 0) + 1000
+    }
     /// Whether it claims.
     public var pulls: Bool { card.modes?.contains(.pull) ?? false }
 
