@@ -69,7 +69,9 @@ let package = Package(
         program("martlet-dispatcher", ["DispatcherCore"]),
         program("martlet-scheduler", ["SchedulerCore", "Timing"]),
         program("martlet-executor", ["ExecutorCore"]),
-        program("martlet", ["Timing"]),
+        .target(
+            name: "Console", dependencies: shell + ["Timing"], path: "Sources/Programs/Console", swiftSettings: common),
+        program("martlet", ["Console"]),
         .executableTarget(
             name: "martlet-simulate", dependencies: machines + ["Simulation"],
             path: "Sources/Programs/martlet-simulate", swiftSettings: common),

@@ -1,0 +1,156 @@
+import Contract
+import Foundation
+import Glibc
+
+/// `martlet broker`: the broker's configuration, accounts and rights.
+enum BrokerCommands {
+    /// The folder that a command means.
+    static func folder(_ session: Session) throws(Failure) -> BrokerFolder {
+        let standard =
+            geteuid() == 0 ? "/etc/martlet/broker" : "\(UserFolders.configuration(session.environment))/broker"
+        let path = session.invocation.text("dir") ?? standard
+        let absolute = path.hasPrefix("/") ? path : "\(FileManager.default.currentDirectoryPath)/\(path)"
+        guard !absolute.contains(where: { $0.isWhitespace || $0.isNewline }) else {
+            throw .usage("the folder \(Terminal.escape(absolute)) has a blank in its path, which mosquitto cannot read")
+        }
+        return BrokerFolder(path: absolute, environment: session.environment)
+    }
+
+    private static func existing(_ session: Session) throws(Failure) -> BrokerFolder {
+        let folder = try folder(session)
+        guard folder.isThere else {
+            throw Failure(
+                .notFound, "there is no broker folder at \(folder.path)", code: .notFound,
+                tries: ["martlet broker init --dir \(folder.path)"])
+        }
+        return folder
+    }
+
+    /// `broker init`: the folder with the services' accounts.
+    static func initialize(_ session: Session) throws(Failure) -> ExitStatus {
+        let folder = try folder(session)
+        guard !folder.isThere else {
+            throw Failure(
+                .refused, "\(folder.path) has a broker already",
+                tries: ["martlet broker account list --dir \(folder.path)"])
+        }
+        let port = session.invocation.integer("port") ?? 1883
+        guard (1...65_535).contains(port) else { throw .usage("--port \(port): a port is from 1 to 65535") }
+        let socket = "\(folder.path)/run/broker.sock"
+        try folder.write(BrokerListeners(port: port, socket: socket.utf8.count < 108 ? socket : nil))
+        let services = ["dispatcher", "scheduler"]
+        try put(services.map { BrokerAccount(name: $0, workspace: nil, roles: [$0]) }, into: folder)
+        session.terminal.print(folder.configurationFile)
+        session.terminal.say("Accounts: \(services.joined(separator: ", ")); passwords in \(folder.path)/secrets.")
+        session.terminal.say("Start it:  mosquitto -c \(folder.configurationFile)")
+        session.terminal.say("Then:      martlet broker account add NAME --role operator --dir \(folder.path)")
+        return .done
+    }
+
+    /// Adds accounts that keep their generated passwords in the folder.
+    static func put(_ accounts: [BrokerAccount], into folder: BrokerFolder) throws(Failure) {
+        var file = try folder.accounts()
+        let hashed =
+            FileText.exists(folder.passwordsFile)
+            ? String(decoding: try FileText.read(folder.passwordsFile), as: UTF8.self) : ""
+        let known = Set(hashed.split(separator: "\n").compactMap { $0.split(separator: ":").first.map(String.init) })
+        var passwords: [String: String] = [:]
+        for account in accounts {
+            file.put(account)
+            let (password, isNew) = try folder.secret(account.name)
+            if isNew || !known.contains(account.name) { passwords[account.name] = password }
+        }
+        try folder.setPasswords(passwords, keeping: file.accounts.map(\.name))
+        try folder.write(file)
+    }
+
+    /// `broker account add`: a new account, or other roles for one that exists.
+    static func add(_ session: Session) throws(Failure) -> ExitStatus {
+        let folder = try existing(session)
+        let name = try session.nameArgument(0)
+        let roles = session.invocation.texts("role").flatMap { $0.split(separator: ",").map(String.init) }
+        guard !roles.isEmpty else { throw .usage("broker account add needs --role") }
+        for role in roles where Role(rawValue: role) == nil {
+            throw .usage(
+                "\"\(Terminal.escape(role))\" is no role",
+                meant: Nearest.name(to: role, in: Role.allCases.map(\.rawValue)))
+        }
+        let isService = roles.contains { Role(rawValue: $0)?.isService ?? false }
+        let workspace = session.invocation.text("workspace") ?? Names.defaultWorkspace
+        guard Names.isName(workspace) else { throw .usage("\"\(Terminal.escape(workspace))\" is no workspace") }
+        let account = BrokerAccount(name: name, workspace: isService ? nil : workspace, roles: roles)
+        var file = try folder.accounts()
+        let isNew = !file.accounts.contains { $0.name == name }
+        if isService {
+            try put([account], into: folder)
+            session.terminal.say("The password of \(name) is in \(folder.secretFile(name)).")
+        } else {
+            file.put(account)
+            let given = try session.invocation.text("password-file").map { path throws(Failure) in
+                String(decoding: try FileText.read(path, limit: 4096), as: UTF8.self).prefix { $0 != "\n" }
+            }
+            if isNew || given != nil {
+                let password = given.map(String.init) ?? RandomText.password
+                guard !password.isEmpty else { throw .usage("the password file is empty") }
+                try folder.setPasswords([name: password], keeping: file.accounts.map(\.name))
+                if given == nil { session.terminal.print(password) }
+            }
+            try folder.write(file)
+        }
+        return apply(folder, session)
+    }
+
+    /// `broker account remove`: the broker cuts it off at once.
+    static func remove(_ session: Session) throws(Failure) -> ExitStatus {
+        let folder = try existing(session)
+        let name = try session.nameArgument(0)
+        var file = try folder.accounts()
+        guard file.accounts.contains(where: { $0.name == name }) else {
+            throw Failure(
+                .notFound, "there is no account \(name)", code: .notFound,
+                meant: Nearest.name(to: name, in: file.accounts.map(\.name)), tries: ["martlet broker account list"])
+        }
+        file.accounts.removeAll { $0.name == name }
+        try folder.setPasswords([:], keeping: file.accounts.map(\.name))
+        try folder.write(file)
+        unlink(folder.secretFile(name))
+        return apply(folder, session)
+    }
+
+    /// `broker account list`.
+    static func list(_ session: Session) throws(Failure) -> ExitStatus {
+        let file = try existing(session).accounts()
+        if session.wantsJSON {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+            for account in file.accounts {
+                guard let data = try? encoder.encode(account) else { continue }
+                session.terminal.print([UInt8](data))
+            }
+            return .done
+        }
+        var table = TextTable(["ACCOUNT", "WORKSPACE", "ROLES"])
+        for account in file.accounts {
+            table.add([account.name, account.workspace ?? "all", account.roles.joined(separator: ", ")])
+        }
+        for line in table.lines() { session.terminal.print(line) }
+        return .done
+    }
+
+    /// `broker apply`: writes access list and configuration anew from the accounts and makes the broker read them.
+    static func apply(_ session: Session) throws(Failure) -> ExitStatus {
+        let folder = try existing(session)
+        let file = try folder.accounts()
+        try folder.setPasswords([:], keeping: file.accounts.map(\.name))
+        try folder.write(file)
+        return apply(folder, session)
+    }
+
+    private static func apply(_ folder: BrokerFolder, _ session: Session) -> ExitStatus {
+        session.terminal.say(
+            folder.reload()
+                ? "The broker reads its accounts again."
+                : "No broker runs from this folder; it reads its accounts when it starts.")
+        return .done
+    }
+}

@@ -1,0 +1,54 @@
+import Contract
+import Foundation
+import Shell
+
+/// `martlet context`: named connections.
+enum ContextCommands {
+    /// `context list`.
+    static func list(_ session: Session) throws(Failure) -> ExitStatus {
+        let file = try ContextFile.read(session.environment)
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        var table = TextTable(["", "CONTEXT", "BROKER", "USER", "WORKSPACE"])
+        for name in file.contexts.keys.sorted() {
+            guard let context = file.contexts[name] else { continue }
+            if session.wantsJSON, let data = try? encoder.encode([name: context]) {
+                session.terminal.print([UInt8](data))
+            }
+            table.add([
+                name == file.current ? "*" : "", name, context.broker, context.user ?? "",
+                context.workspace ?? Names.defaultWorkspace,
+            ])
+        }
+        if !session.wantsJSON { session.printTable(table, file.contexts.count) }
+        return .done
+    }
+
+    /// `context use NAME`.
+    static func use(_ session: Session) throws(Failure) -> ExitStatus {
+        var file = try ContextFile.read(session.environment)
+        let name = session.argument(0)
+        guard file.contexts[name] != nil else {
+            throw Failure(
+                .notFound, "there is no context \"\(Terminal.escape(name))\"", code: .notFound,
+                meant: Nearest.name(to: name, in: Array(file.contexts.keys)), tries: ["martlet context list"])
+        }
+        file.current = name
+        try file.write(session.environment)
+        session.terminal.say("The context in use is now \"\(name)\".")
+        return .done
+    }
+
+    /// `context show`: the connection that a command would use here.
+    static func show(_ session: Session) throws(Failure) -> ExitStatus {
+        let settings = try ConnectionSettings(session.invocation, environment: session.environment)
+        let file = try ContextFile.read(session.environment)
+        let rows = [
+            ("context", file.current ?? "none"), ("broker", settings.address.description),
+            ("user", settings.user ?? "none"), ("password file", settings.passwordFile ?? "none"),
+            ("workspace", settings.workspace),
+        ]
+        for (name, text) in rows { session.terminal.print(name.padded(to: 15) + Terminal.escape(text)) }
+        return .done
+    }
+}
