@@ -2,8 +2,9 @@
 /// equal for two requests of the same content. Computed in one pass without building a tree. It tells honest repeats
 /// apart from changed requests; it is no protection against somebody who makes up two texts of one digest.
 public struct ContentDigest: Hashable, Sendable {
-    /// The two halves.
+    /// The first half.
     public var high: UInt64
+    /// The second half.
     public var low: UInt64
 
     /// A digest from its halves.
