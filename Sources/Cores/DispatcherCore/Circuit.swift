@@ -5,15 +5,21 @@ import TimeModel
 
 /// When a circuit opens (`topics/tasks.md`, circuits); configurable per capability.
 struct CircuitTrips: Hashable, Sendable {
-    /// Failures in a row, 1 to 20.
+    /// Failures in a row; more than the window's 20 never come together.
     var consecutive = 5
-    /// Outcomes that must be known before half of them being failures counts, 1 to 20.
+    /// Outcomes that must be known before the share of failures counts, 1 to 20.
     var sample = 10
+    /// Share of failures in per cent, 1 to 100.
+    var percent = 50
     /// From how many executors the failures must come: 1 for a pair, 2 for a capability.
     var sources = 1
 
     /// The same thresholds for a capability's own circuit.
-    var acrossExecutors: CircuitTrips { CircuitTrips(consecutive: consecutive, sample: sample, sources: 2) }
+    var acrossExecutors: CircuitTrips {
+        var trips = self
+        trips.sources = 2
+        return trips
+    }
 }
 
 /// What an outcome says about the one who was asked.
@@ -350,7 +356,7 @@ struct Circuit: Hashable, Sendable {
         let run = window.reversed().prefix { $0.failed }
         if run.count >= trips.consecutive, Set(run.map(\.executor)).count >= trips.sources { return true }
         let failures = window.filter(\.failed)
-        return window.count >= trips.sample && failures.count * 2 >= window.count
+        return window.count >= trips.sample && failures.count * 100 >= window.count * trips.percent
             && Set(failures.map(\.executor)).count >= trips.sources
     }
 
