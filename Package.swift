@@ -57,7 +57,9 @@ let package = Package(
         .target(
             name: "SchedulerCore", dependencies: machines + ["Timing"], path: "Sources/Cores/SchedulerCore",
             swiftSettings: pure),
-        .target(name: "ExecutorCore", dependencies: machines, path: "Sources/Cores/ExecutorCore", swiftSettings: pure),
+        .target(
+            name: "ExecutorCore", dependencies: machines, path: "Sources/Cores/ExecutorCore", exclude: ["README.md"],
+            swiftSettings: pure),
         // Floor 4: the simulator, and the shell that talks.
         .target(
             name: "Simulation", dependencies: machines + ["Timing", "DispatcherCore", "SchedulerCore", "ExecutorCore"],
@@ -77,6 +79,7 @@ let package = Package(
             path: "Sources/Programs/martlet-simulate", swiftSettings: common),
         // Tests.
         tests("SimulationTests", ["Contract", "Machine", "Simulation", "DispatcherCore", "Shell", "TestSupport"]),
+        tests("ExecutorCoreTests", ["Contract", "Machine", "ExecutorCore"]),
         tests("DeterminismTests", []),
         tests("WireTests", []),
         tests("TimeModelTests", []),

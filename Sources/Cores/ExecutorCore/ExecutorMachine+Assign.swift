@@ -89,6 +89,7 @@ extension ExecutorMachine {
         }
         attempts[key] = attempt
         if endsAtOnce(key) { return }
+        waiting.append(key)
         append(.begun(key))
         open[key] = true
         if slot == nil { send(Report(.accept, epoch: key.epoch), key) }

@@ -55,6 +55,7 @@ extension ExecutorMachine {
             check(seen[key.task] ?? key.epoch >= key.epoch, "\(name) is above the highest epoch seen")
             check(attempt.deadline ?? now.monotonic + 1 > now.monotonic, "\(name) runs past its deadline")
             if attempt.phase != .waiting { running.append(key.task) }
+            check((attempt.phase == .waiting) == waiting.contains(key), "\(name) waits, or does not, against the list")
             if case .child(let id) = attempt.phase { check(children[id] == key, "\(name) has lost its program") }
         }
         check(Set(running).count == running.count, "two attempts of one task run")

@@ -21,8 +21,8 @@ extension ExecutorMachine {
 
     /// Starts what was taken and had to wait. At most one attempt of a task at a time, and never more than the slots.
     mutating func startWaiting() {
-        guard !attempts.isEmpty, journalIsWritable else { return }
-        for key in attempts.keys {
+        guard !waiting.isEmpty, journalIsWritable else { return }
+        for key in waiting {
             guard let attempt = attempts[key], mayStart(key, attempt) else { continue }
             start(key, attempt)
         }
@@ -35,6 +35,7 @@ extension ExecutorMachine {
     }
 
     private mutating func start(_ key: AttemptKey, _ attempt: Attempt) {
+        waiting.removeAll { $0 == key }
         attempts[key]?.startedAt = now.monotonic
         let capability = attempt.capability.entry.name
         log(.info, "attempt_started", "\(capability), attempt \(attempt.assignment.attempt)", key)
@@ -155,6 +156,7 @@ extension ExecutorMachine {
     private mutating func remove(_ key: AttemptKey) {
         guard let attempt = attempts[key] else { return }
         attempts[key] = nil
+        waiting.removeAll { $0 == key }
         if let slot = attempt.claimSlot { freeClaim(slot, retryAfterMs: 0) }
     }
 }

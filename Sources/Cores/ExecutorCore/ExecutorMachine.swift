@@ -48,6 +48,8 @@ public struct ExecutorMachine: Service, Equatable {
 
     var seen = EpochMemory()
     var attempts = SortedDictionary<AttemptKey, Attempt>()
+    /// Those of them that have not begun, first taken first.
+    var waiting: [AttemptKey] = []
     var children: [Int: AttemptKey] = [:]
     var lastChild = 0
     var outcomes = SortedDictionary<AttemptKey, KeptOutcome>()
