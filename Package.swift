@@ -52,7 +52,8 @@ let package = Package(
         // Floor 3: decisions.
         .target(name: "Timing", dependencies: base + ["Contract"], path: "Sources/Cores/Timing", swiftSettings: pure),
         .target(
-            name: "DispatcherCore", dependencies: machines, path: "Sources/Cores/DispatcherCore", exclude: ["README.md"],
+            name: "DispatcherCore", dependencies: machines, path: "Sources/Cores/DispatcherCore",
+            exclude: ["README.md"],
             swiftSettings: pure),
         .target(
             name: "SchedulerCore", dependencies: machines + ["Timing"], path: "Sources/Cores/SchedulerCore",
@@ -93,6 +94,9 @@ let package = Package(
             exclude: ["Fixtures"], swiftSettings: common),
         .target(
             name: "TestSupport", dependencies: machines + ["Shell", "CPlatform"], path: "Tests/TestSupport",
+            swiftSettings: common),
+        .executableTarget(
+            name: "martlet-relay", dependencies: shell + ["TestSupport"], path: "Tests/RelayProgram",
             swiftSettings: common),
         tests("ShellTests", ["Contract", "Machine", "Shell", "CPlatform", "TestSupport"]),
     ],

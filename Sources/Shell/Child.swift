@@ -46,7 +46,6 @@ final class Child {
             closeAll()
             return systemErrorText(code)
         }
-        if request.memoryLimit > 0 { _ = platform_limit_memory(process, UInt64(request.memoryLimit)) }
         processDescriptor = platform_process_descriptor(process)
         for end in [input, output, errors] { _ = fcntl(end, F_SETFL, O_NONBLOCK) }
         if request.input.isEmpty { closeInput() }
@@ -62,12 +61,10 @@ final class Child {
     }
 
     private func spawn(_ input: Int32, _ output: Int32, _ errors: Int32) -> Int32 {
-        var arguments: [UnsafeMutablePointer<CChar>?] = request.arguments.map { strdup($0) }
-        var environment: [UnsafeMutablePointer<CChar>?] = request.environment.map { strdup($0) }
-        defer { (arguments + environment).forEach { free($0) } }
-        arguments.append(nil)
-        environment.append(nil)
-        return platform_spawn(&process, arguments, environment, request.directory, input, output, errors)
+        let program = ProgramStart(
+            arguments: request.arguments, environment: request.environment, directory: request.directory,
+            memoryLimit: request.memoryLimit)
+        return program.start(&process, input, output, errors)
     }
 
     var descriptors: [Int32] { [processDescriptor, input, output, errors].filter { $0 >= 0 } }

@@ -17,7 +17,7 @@ public final class SignalWatch {
         guard descriptor >= 0 else { throw SystemError("make", "a descriptor for signals") }
     }
 
-    deinit { close(descriptor) }
+    deinit { if descriptor >= 0 { close(descriptor) } }
 
     /// The number of the next signal that has come, or `nil`.
     public func next() -> Int32? {

@@ -35,7 +35,6 @@ public final class StateDirectory {
             let code = errno
             let content = (try? readFile(file, limit: 64)) ?? []
             let process = String(decoding: content.prefix { $0 != 0x0A }, as: UTF8.self)
-            close(lock)
             if code == EWOULDBLOCK { throw .taken(path: path, process: process.isEmpty ? nil : process) }
             throw .system(SystemError("lock", file, code: code))
         }
@@ -43,7 +42,7 @@ public final class StateDirectory {
         try? writeAll(lock, Array("\(getpid())\n".utf8), named: file)
     }
 
-    deinit { close(lock) }
+    deinit { if lock >= 0 { close(lock) } }
 
     /// The client id of this directory: the role's name and 128 random bits, made once and kept in the file `identity`.
     /// Nobody can guess it, so nobody can take the session over.

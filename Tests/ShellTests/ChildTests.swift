@@ -106,7 +106,7 @@ import TimeModel
     }
 
     @Test func tooMuchMemoryEndsIt() throws {
-        let limit = 256 << 20
+        let limit = 64 << 20
         let outcome = try #require(run([request(shell("tail /dev/zero"), memoryLimit: limit)])[1])
         #expect(outcome.end == .memoryLimit)
     }

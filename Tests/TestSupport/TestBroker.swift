@@ -110,11 +110,8 @@ public final class TestBroker {
             close(null)
             close(log)
         }
-        var words: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) }
-        defer { words.forEach { free($0) } }
-        words.append(nil)
         var started: pid_t = 0
-        let code = platform_spawn(&started, words, [nil], nil, null, log, log)
+        let code = ProgramStart(arguments: arguments, environment: []).start(&started, null, log, log)
         guard code == 0 else { throw Fault(description: "cannot start \(arguments[0]): error \(code)") }
         return started
     }

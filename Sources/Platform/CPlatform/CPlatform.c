@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <pthread.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -90,40 +90,65 @@ int platform_timer_drain(int descriptor) {
 
 int platform_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
 
-int platform_spawn(pid_t *process, char *const argv[], char *const envp[], const char *directory, int input, int output,
-                   int error) {
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    sigset_t none, all;
-    int result = posix_spawn_file_actions_init(&actions);
-    if (result != 0) return result;
-    result = posix_spawnattr_init(&attributes);
-    if (result != 0) {
-        posix_spawn_file_actions_destroy(&actions);
-        return result;
-    }
+static int default_signals(void) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = SIG_DFL;
+    for (int number = 1; number < NSIG; number++) sigaction(number, &action, NULL);
+    sigset_t none;
     sigemptyset(&none);
+    return sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static int take_descriptors(const struct platform_start *start) {
+    /* Out of the way first: one of them could be a number that another one is about to take. */
+    int input = fcntl(start->input, F_DUPFD_CLOEXEC, 3);
+    int output = fcntl(start->output, F_DUPFD_CLOEXEC, 3);
+    int error = fcntl(start->error, F_DUPFD_CLOEXEC, 3);
+    if (input < 0 || output < 0 || error < 0) return -1;
+    return dup2(input, 0) < 0 || dup2(output, 1) < 0 || dup2(error, 2) < 0 ? -1 : 0;
+}
+
+/* What happens between vfork and exec; the limits must be in place before the program begins, since what it starts
+ * inherits them. Returns only on failure. */
+static void become(const struct platform_start *start) {
+    struct rlimit limit = {.rlim_cur = start->memory_limit, .rlim_max = start->memory_limit};
+    if (setpgid(0, 0) != 0 || take_descriptors(start) != 0) return;
+    if (start->directory != NULL && chdir(start->directory) != 0) return;
+    if (start->memory_limit > 0 && setrlimit(RLIMIT_AS, &limit) != 0) return;
+    if (default_signals() != 0) return;
+    execvpe(start->arguments[0], start->arguments, start->environment);
+}
+
+__attribute__((noinline)) static pid_t fork_into(const struct platform_start *start, volatile int *failure) {
+    pid_t child = vfork();
+    if (child == 0) {
+        become(start);
+        *failure = errno;
+        _exit(127);
+    }
+    return child;
+}
+
+int platform_spawn(pid_t *process, const struct platform_start *start) {
+    volatile int failure = 0;
+    sigset_t all, before;
     sigfillset(&all);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setsigdefault(&attributes, &all);
-    posix_spawnattr_setpgroup(&attributes, 0);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    if (result == 0 && directory != NULL) result = posix_spawn_file_actions_addchdir_np(&actions, directory);
-    if (result == 0) result = posix_spawn_file_actions_adddup2(&actions, input, 0);
-    if (result == 0) result = posix_spawn_file_actions_adddup2(&actions, output, 1);
-    if (result == 0) result = posix_spawn_file_actions_adddup2(&actions, error, 2);
-    if (result == 0) result = posix_spawnp(process, argv[0], &actions, &attributes, argv, envp);
-    posix_spawnattr_destroy(&attributes);
-    posix_spawn_file_actions_destroy(&actions);
-    return result;
+    /* The child shares this memory until it execs: no handler of ours may run in it. */
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    pid_t child = fork_into(start, &failure);
+    int code = child < 0 ? errno : failure;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (child < 0) return code;
+    if (code != 0) {
+        waitpid(child, NULL, 0);
+        return code;
+    }
+    *process = child;
+    return 0;
 }
 
 int platform_process_descriptor(pid_t process) { return (int)syscall(SYS_pidfd_open, process, 0); }
-
-int platform_limit_memory(pid_t process, uint64_t bytes) {
-    struct rlimit limit = {.rlim_cur = bytes, .rlim_max = bytes};
-    return prlimit(process, RLIMIT_AS, &limit, NULL);
-}
 
 int platform_reap(pid_t process, struct platform_ending *ending) {
     int status;

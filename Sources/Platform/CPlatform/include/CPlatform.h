@@ -33,14 +33,19 @@ int platform_timer_drain(int descriptor);
 
 /* A pipe whose ends no child inherits: ends[0] to read, ends[1] to write. */
 int platform_pipe(int ends[2]);
-/* Starts argv[0], looked up in PATH when it has no slash, in a new process group, with default signal handling and the
- * three descriptors as its standard ones. Returns 0 or the error number. */
-int platform_spawn(pid_t *process, char *const argv[], char *const envp[], const char *directory, int input, int output,
-                   int error);
+/* A process to start. */
+struct platform_start {
+    char *const *arguments;   /* the program, looked up in PATH when it has no slash, and its arguments; ends with NULL */
+    char *const *environment; /* the whole environment; ends with NULL */
+    const char *directory;    /* working directory, or NULL for the present one */
+    int input, output, error; /* what become the standard descriptors */
+    uint64_t memory_limit;    /* bytes of address space for it and what it starts, each; 0: none */
+};
+/* Starts it in a process group of its own with default signal handling. Returns 0 or the error number, also that of a
+ * program that cannot be executed. */
+int platform_spawn(pid_t *process, const struct platform_start *start);
 /* A descriptor that becomes readable when the process has ended. */
 int platform_process_descriptor(pid_t process);
-/* Limits the address space of another process to so many bytes. */
-int platform_limit_memory(pid_t process, uint64_t bytes);
 
 /* How a process ended and what it used. */
 struct platform_ending {

@@ -1,24 +1,38 @@
-import Machine
-import TimeModel
+public import Machine
+public import TimeModel
 
-/// A small service for tests: it records each message on `in/…` once and publishes its last level on `out/…`.
-struct RelayCore: Service {
+/// A small service for tests: it records each message on `in/…` once and publishes its last level on `out/…`. Its own record `up` is the last thing
+/// it subscribes to; once that came back it says so on `ready`.
+public struct RelayCore: Service {
     /// What was recorded, in order.
-    var seen: [String] = []
-    var starts = 0
-    var delivered: [Int] = []
-    var writable: [Bool] = []
-    var children: [Int: ChildOutcome] = [:]
-    var wakes = 0
-    var wakeAt: MonotonicTime?
-    var recordPadding = 0
-    var startsChild: ChildRequest?
-    var order: [String] = []
-    var reloads: [[UInt8]] = []
+    public var seen: [String] = []
+    /// How often a run began.
+    public var starts = 0
+    /// Tokens of what the broker acknowledged.
+    public var delivered: [Int] = []
+    /// What was told of the journal.
+    public var writable: [Bool] = []
+    /// How children ended.
+    public var children: [Int: ChildOutcome] = [:]
+    /// How often it was woken.
+    public var wakes = 0
+    /// When it wants to be woken.
+    public var wakeAt: MonotonicTime?
+    /// Blanks behind each record.
+    public var recordPadding = 0
+    /// A child that is started with the service.
+    public var startsChild: ChildRequest?
+    /// Topics and losses of the connection, in order.
+    public var order: [String] = []
+    /// Configurations that came while it ran.
+    public var reloads: [[UInt8]] = []
 
-    var nextWake: MonotonicTime? { wakeAt }
+    /// A relay that has seen nothing.
+    public init() {}
 
-    mutating func handle(_ input: ServiceInput, at now: Now, emitting effects: inout [ServiceEffect]) {
+    public var nextWake: MonotonicTime? { wakeAt }
+
+    public mutating func handle(_ input: ServiceInput, at now: Now, emitting effects: inout [ServiceEffect]) {
         switch input {
         case .started:
             starts += 1
@@ -40,13 +54,19 @@ struct RelayCore: Service {
         case .terminate:
             effects.append(.publish(OutboundMessage(topic: "up", payload: Array("offline".utf8), retain: true)))
             effects.append(.quit(status: 0, reason: "asked to"))
-        case .reload(let text): reloads.append(text)
+        case .reload(let text):
+            reloads.append(text)
+            effects.append(.publish(OutboundMessage(topic: "reloaded", payload: text, retain: true)))
         }
     }
 
     private mutating func take(_ message: InboundMessage, emitting effects: inout [ServiceEffect]) {
         order.append(message.topic)
-        if message.topic == "up" { return effects.append(.ready) }
+        if message.topic == "up" {
+            effects.append(.ready)
+            effects.append(.publish(OutboundMessage(topic: "ready", payload: message.payload, retain: true)))
+            return
+        }
         if message.topic == "in/quit" { return effects.append(.quit(status: 3, reason: "told to")) }
         let id = String(message.topic.dropFirst(3))
         guard !seen.contains(id) else { return }
@@ -59,20 +79,20 @@ struct RelayCore: Service {
         .publish(OutboundMessage(topic: "out/\(id)", payload: [], token: token))
     }
 
-    mutating func replay(_ record: [UInt8]) throws(JournalError) {
+    public mutating func replay(_ record: [UInt8]) throws(JournalError) {
         let text = String(decoding: record.prefix { $0 != 0x20 }, as: UTF8.self)
         if text == "bad" { throw JournalError("a bad record") }
         if text == "start" { starts += 1 } else { seen.append(text) }
     }
 
-    func snapshot(_ emit: ([UInt8]) -> Void) {
+    public func snapshot(_ emit: ([UInt8]) -> Void) {
         for _ in 0..<starts { emit(Array("start".utf8)) }
         for id in seen { emit(Array(id.utf8)) }
     }
 
-    func will() -> OutboundMessage? {
+    public func will() -> OutboundMessage? {
         OutboundMessage(topic: "up", payload: Array("lost".utf8), retain: true)
     }
 
-    func checkInvariants() -> [String] { [] }
+    public func checkInvariants() -> [String] { [] }
 }
