@@ -54,13 +54,11 @@ final class ManagedProcess {
             close(output)
         }
         guard input >= 0, output >= 0 else { throw FileText.fault("open", log ?? "/dev/null") }
-        var words: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
-        var variables: [UnsafeMutablePointer<CChar>?] =
-            environment.keys.sorted().map { strdup("\($0)=\(environment[$0] ?? "")") } + [nil]
-        defer { (words + variables).forEach { free($0) } }
+        let variables = environment.keys.sorted().map { "\($0)=\(environment[$0] ?? "")" }
+        let program = ProgramStart(arguments: arguments, environment: variables)
         ending = nil
         startedAt = SystemClock.monotonic
-        let code = platform_spawn(&process, &words, &variables, nil, input, output, output)
+        let code = program.start(&process, input, output, output)
         guard code == 0 else {
             process = 0
             let reason = strerror(code).map { String(cString: $0) } ?? "error \(code)"
