@@ -110,6 +110,12 @@ public struct ScheduleNotification: Hashable, Sendable {
     public var channel: NotificationChannel
     /// What the channel needs; an object.
     public var config: RawJSON?
+
+    /// A notification.
+    public init(channel: NotificationChannel, config: RawJSON? = nil) {
+        self.channel = channel
+        self.config = config
+    }
 }
 
 /// Who is told of what; `nil`: the default, empty: nobody.

@@ -1,0 +1,103 @@
+public import TimeModel
+public import Wire
+
+/// The fields of the `schedule` commands besides documents (`topics/commands.md`, schedule); each verb uses its own.
+public struct ScheduleCommand: Hashable, Sendable {
+    /// `delete`: only if the definition has this revision.
+    public var ifRev: Int?
+    /// `list`: how many; after which schedule.
+    public var limit: Int?
+    public var after: String?
+    /// `pause`: why, and until when.
+    public var note: String?
+    public var until: WallTime?
+    /// `resume`: run the latest slot that the pause swallowed.
+    public var catchUp = false
+    /// `trigger`: names the run.
+    public var requestID: String?
+
+    /// A command without fields.
+    public init() {}
+}
+
+extension ScheduleCommand: WireReadable, WireWritable {
+    /// Reads the fields, snake_case or camelCase.
+    public init(from reader: inout JSONReader) throws(WireError) {
+        try reader.beginObject()
+        while let key = reader.nextKey() {
+            if reader.takeNull() { continue }
+            switch key {
+            case "if_rev", "ifRev": ifRev = try reader.int(in: 0...JSONLimits.largestInteger)
+            case "limit": limit = try reader.int(in: 1...Limits.page)
+            case "after": after = try reader.string(limit: Limits.key)
+            case "note": note = try reader.string(limit: Limits.scheduleNote)
+            case "until": until = try ScheduleCommand.instant(&reader)
+            case "catch_up", "catchUp": catchUp = try reader.bool()
+            case "request_id", "requestId": requestID = try ScheduleCommand.request(&reader)
+            default: reader.skip()
+            }
+        }
+    }
+
+    private static func instant(_ reader: inout JSONReader) throws(WireError) -> WallTime {
+        guard reader.kind == .number else { return try reader.instant() }
+        return WallTime(milliseconds: try reader.int(in: 100_000_000_000...WallTime.latestText.milliseconds))
+    }
+
+    private static func request(_ reader: inout JSONReader) throws(WireError) -> String {
+        let refusal = reader.refused("expected a name without '~' of at most \(Limits.requestID) bytes")
+        let text = try reader.name()
+        guard text.utf8.count <= Limits.requestID, !text.contains("~") else { throw refusal }
+        return text
+    }
+
+    /// Writes the fields.
+    public func write(to writer: inout JSONWriter) {
+        writer.object {
+            $0.field("if_rev", ifRev)
+            $0.field("limit", limit)
+            $0.field("after", after)
+            $0.field("note", note)
+            $0.field("until", until)
+            if catchUp { $0.field("catch_up", true) }
+            $0.field("request_id", requestID)
+        }
+    }
+}
+
+/// What a notification says; an element of `notify/memory/K`, and all of `notify/log/K`.
+public struct ScheduleNote: Hashable, Sendable, WireWritable {
+    /// The schedule.
+    public var schedule: String
+    /// The run.
+    public var run: String?
+    /// The event that it tells of, and the reason of a skip.
+    public var event: String?
+    public var reason: String?
+    /// How the run ended.
+    public var status: Status?
+    public var code: Code?
+    public var message: String?
+    /// The slot.
+    public var scheduledAt: WallTime?
+    /// What the run took, in ms.
+    public var durationMs: Int?
+
+    /// A notification about a schedule.
+    public init(schedule: String) { self.schedule = schedule }
+
+    /// Writes the notification.
+    public func write(to writer: inout JSONWriter) {
+        writer.object {
+            $0.field("schedule", schedule)
+            $0.field("run", run)
+            $0.field("event", event)
+            $0.field("reason", reason)
+            $0.field("status", status)
+            $0.field("code", code?.rawValue)
+            $0.field("message", message)
+            $0.field("scheduled_at", scheduledAt)
+            $0.field("duration_ms", durationMs)
+        }
+    }
+}

@@ -1,0 +1,164 @@
+import Contract
+import TimeModel
+import Timing
+import Wire
+
+/// Names a schedule; ordered by workspace, then id, which also decides between slots of one instant.
+struct ScheduleKey: Hashable, Comparable, Sendable {
+    var workspace: String
+    var name: String
+
+    static func < (a: ScheduleKey, b: ScheduleKey) -> Bool {
+        a.workspace == b.workspace ? a.name < b.name : a.workspace < b.workspace
+    }
+
+    /// The key of its events, alerts and notifications.
+    var eventKey: String { "scheduler.\(name)" }
+}
+
+/// A slot that waits: in its window, or deferred.
+struct OpenSlot: Hashable, Sendable {
+    var slot: WallTime
+    var due: WallTime
+    /// Why it was deferred; absent while it is on time.
+    var deferred: SkipReason?
+    /// Since when it is deferred.
+    var since: WallTime
+    /// What its window ends with if nothing changes.
+    var waitsFor = SkipReason.late
+    /// What the target was found to be.
+    var verdict: String?
+    /// Whether the slot was decided before, at an earlier reading of the clock.
+    var isRepeat = false
+}
+
+/// One intent of a schedule whose end is not known.
+struct Run: Hashable, Sendable {
+    enum Kind: String, Hashable, Sendable { case slot, manual, notification }
+
+    /// The task's id.
+    var id: String
+    var kind: Kind
+    /// The slot, or the moment of a manual run.
+    var slot: WallTime
+    var deferred = false
+    var isRepeat = false
+    /// Whether the dispatcher has answered.
+    var isConfirmed = false
+    /// Whether its last answer was that there is no room.
+    var wasRefused = false
+    /// When it was first sent.
+    var sentAt: WallTime
+    /// After this the dispatcher takes it no more.
+    var expiresAt: WallTime
+    var capability: String
+    /// The intent, sent again byte for byte.
+    var body: [UInt8]
+    /// When it is sent again; only in this life of the process.
+    var resendAt = MonotonicTime(milliseconds: 0)
+    /// The wait before the next repetition, in ms.
+    var backoffMs = Run.firstBackoffMs
+
+    static let firstBackoffMs = 5000
+    static let longestBackoffMs = 60_000
+    static let liveRepeatMs = 600_000
+
+    /// Whether it counts against `max_concurrent_runs`.
+    var isLive: Bool { kind != .notification }
+}
+
+/// A manual request that was answered; repeating it starts nothing.
+struct ManualRequest: Hashable, Sendable {
+    var run: String
+    var isConfirmed: Bool
+}
+
+/// All that is known of one schedule.
+struct ScheduleRecord: Hashable, Sendable {
+    let key: ScheduleKey
+    var definition: Definition
+    var status = ScheduleStatus.active
+    var reason: String?
+    var note: String?
+    var until: WallTime?
+    /// The latest decided slot.
+    var cursor: WallTime
+    /// The greatest cursor ever: slots up to it were counted.
+    var highest: WallTime
+    var open: OpenSlot?
+    var runs: [Run] = []
+    var counts = SlotCounts()
+    var runCount = 0
+    var manual = 0
+    var failures = 0
+    var last: LastRun?
+    var lastRunAt: WallTime?
+    var lastResultAt: WallTime?
+    /// Skips for `overlap` in a row.
+    var overlapSkips = 0
+    /// Whether the latest decided slot became a run.
+    var lastSlotRan = false
+    /// The local day that `dayRuns` counts.
+    var day = 0
+    var dayRuns = 0
+    /// Triggered slots since the schedule was made or enabled.
+    var usedRuns = 0
+    var createdAt: WallTime
+    var updatedAt: WallTime
+    var disabledAt: WallTime?
+    var requests: [ManualRequest] = []
+    /// The notifications in `memory`, oldest first.
+    var notes: [RawJSON] = []
+    /// Rises with each change that is journaled.
+    var rev = 0
+
+    /// Not journaled: when the view was published last, and a hash of what was published.
+    var viewedAt: MonotonicTime?
+    var viewHash: UInt64 = 0
+    /// Not journaled: whether the state must be journaled in this turn.
+    var isDirty = false
+
+    init(key: ScheduleKey, definition: Definition, cursor: WallTime, now: WallTime) {
+        self.key = key
+        self.definition = definition
+        self.cursor = cursor
+        highest = cursor
+        createdAt = now
+        updatedAt = now
+    }
+
+    var policy: SchedulePolicy { definition.document.policy }
+
+    /// Runs by slot or by hand whose result is not known.
+    var liveRuns: Int { runs.reduce(0) { $0 + ($1.isLive ? 1 : 0) } }
+    /// Slots whose run nobody has confirmed.
+    var unconfirmedSlots: Int { runs.reduce(0) { $0 + ($1.kind == .slot && !$1.isConfirmed && !$1.isRepeat ? 1 : 0) } }
+    /// Whether `max_runs` leaves no slot.
+    var isUsedUp: Bool { definition.document.bounds.maxRuns.map { usedRuns >= $0 } ?? false }
+
+    /// The counts with what is pending now.
+    var slotCounts: SlotCounts {
+        var counts = counts
+        counts.pending = unconfirmedSlots + (open.map { $0.isRepeat ? 0 : 1 } ?? 0)
+        return counts
+    }
+
+    /// The id of a slot's run.
+    func runID(_ slot: WallTime) -> String { "\(key.name)~\(slot.basicText)" }
+
+    /// When the decision that comes next is due.
+    func nextDecision() -> WallTime? {
+        guard status == .active, !isUsedUp, let slot = definition.timeline.next(after: cursor) else { return nil }
+        return open == nil ? definition.due(slot, id: key.name) : slot
+    }
+
+    /// Until when a deferred run may wait: its own limit, else the next slot, else one day.
+    func deferralEnd(_ slot: WallTime, due: WallTime) -> WallTime {
+        let next = definition.timeline.next(after: slot)
+        if policy.deferMaxAgeMs > 0 {
+            let limit = due + policy.deferMaxAgeMs
+            return next.map { min($0, limit) } ?? limit
+        }
+        return next ?? due + 86_400_000
+    }
+}

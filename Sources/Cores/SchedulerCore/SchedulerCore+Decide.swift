@@ -1,0 +1,332 @@
+import Contract
+import Machine
+import TimeModel
+import Timing
+import Wire
+
+/// The decision of slots (`topics/schedules.md`, decision).
+extension SchedulerCore {
+    /// Decides what is due: a pause that ends, a disabled schedule whose time is over, slots.
+    mutating func decide(_ record: inout ScheduleRecord, _ now: Now) {
+        switch record.status {
+        case .disabled:
+            if let since = record.disabledAt, now.wall >= since + record.policy.keepMs {
+                remove(record, actor: settings.principal, reason: "keep_ms", now)
+            }
+        case .paused:
+            if let until = record.until, now.wall >= until {
+                resume(&record, by: settings.principal, reason: "until", catchUp: false, now)
+            }
+        case .active:
+            guard settings.isEnabled else { return }
+            decideSlots(&record, now)
+        }
+    }
+
+    /// Looks at the latest slot, skips older ones together, and judges what waits.
+    mutating func decideSlots(_ record: inout ScheduleRecord, _ now: Now) {
+        guard record.status == .active, isJournalWritable else { return }
+        if !record.isUsedUp { takeLatest(&record, now) }
+        judge(&record, now)
+        endIfOver(&record, now)
+    }
+
+    private mutating func takeLatest(_ record: inout ScheduleRecord, _ now: Now) {
+        let timeline = record.definition.timeline
+        guard let latest = timeline.previous(atOrBefore: now.wall), latest > record.cursor else { return }
+        if let open = record.open {
+            record.open = nil
+            skip(&record, .absorbed, open, now)
+        }
+        let counted = max(record.cursor, record.highest)
+        if let older = timeline.slots(after: counted, before: latest, limit: Limits.countedSlots) {
+            skip(&record, .superseded, older, now)
+        }
+        if let last = timeline.previous(atOrBefore: latest - 1), last > record.cursor { moveCursor(&record, last) }
+        let due = record.definition.due(latest, id: record.key.name)
+        guard now.wall >= due else { return }
+        var open = OpenSlot(slot: latest, due: due, deferred: nil, since: now.wall)
+        open.isRepeat = latest <= record.highest
+        moveCursor(&record, latest)
+        if let reason = closedWindow(record, at: latest) { return skip(&record, reason, open, now) }
+        record.open = open
+        record.isDirty = true
+        if now.wall - due > record.policy.graceMs { misfire(&record, .late, now) }
+    }
+
+    func moveCursor(_ record: inout ScheduleRecord, _ slot: WallTime) {
+        record.cursor = slot
+        record.highest = max(record.highest, slot)
+        record.isDirty = true
+    }
+
+    /// Judges an open slot: triggers it, ends it, or lets it wait.
+    mutating func judge(_ record: inout ScheduleRecord, _ now: Now) {
+        guard let open = record.open, record.status == .active else { return }
+        if open.deferred == nil, now.wall - open.due > record.policy.graceMs {
+            misfire(&record, open.waitsFor, now)
+        } else if open.deferred != nil, now.wall >= record.deferralEnd(open.slot, due: open.due) {
+            record.open = nil
+            return skip(&record, .late, open, now)
+        }
+        guard var open = record.open else { return }
+        let isDeferred = open.deferred != nil
+        switch gate(record, open, now) {
+        case .open:
+            record.open = nil
+            trigger(&record, open, now)
+        case .closed(let reason):
+            if isDeferred { return }
+            record.open = nil
+            skip(&record, reason, open, now)
+        case .overlap:
+            if isDeferred { return }
+            misfire(&record, .overlap, now)
+        case .waits(let reason, let verdict):
+            guard open.waitsFor != reason || open.verdict != verdict else { return }
+            open.waitsFor = reason
+            open.verdict = verdict
+            record.open = open
+        }
+    }
+
+    /// A slot was missed: it is skipped, or deferred once.
+    private mutating func misfire(_ record: inout ScheduleRecord, _ reason: SkipReason, _ now: Now) {
+        guard var open = record.open else { return }
+        if record.policy.misfire == .skip {
+            record.open = nil
+            return skip(&record, reason, open, now)
+        }
+        open.deferred = reason
+        open.since = now.wall
+        record.open = open
+        record.isDirty = true
+        guard !open.isRepeat else { return }
+        let run = record.runID(open.slot)
+        emit(.misfiredDeferred, record, id: "\(run).\(EventName.misfiredDeferred.rawValue)", run: run, now) {
+            $0.field("reason", reason)
+            $0.field("run", run)
+            $0.field("verdict", open.verdict)
+        }
+    }
+
+    /// One slot ends without a run.
+    mutating func skip(_ record: inout ScheduleRecord, _ reason: SkipReason, _ open: OpenSlot, _ now: Now) {
+        record.isDirty = true
+        if open.isRepeat { return }
+        let range = SlotRange(count: 1, first: open.slot, last: open.slot, more: false)
+        skip(&record, reason, range, verdict: reason == .target ? open.verdict : nil, now)
+    }
+
+    /// Some slots end without a run, told together.
+    mutating func skip(
+        _ record: inout ScheduleRecord, _ reason: SkipReason, _ range: SlotRange, verdict: String? = nil, _ now: Now
+    ) {
+        record.isDirty = true
+        record.counts.skipped[reason, default: 0] += range.count
+        if range.last >= record.cursor { record.lastSlotRan = false }
+        if reason.event == .misfiredSkipped { totals.missed += range.count } else { totals.skipped += range.count }
+        noteOverlap(&record, reason, now)
+        let run = record.runID(range.last)
+        emit(reason.event, record, id: "\(run).\(reason.event.rawValue)", run: run, now) {
+            $0.field("reason", reason)
+            $0.field("count", range.count)
+            $0.field("first", range.first)
+            $0.field("last", range.last)
+            if range.more { $0.field("more", true) }
+            $0.field("verdict", verdict)
+        }
+        switch reason {
+        case .paused, .updated, .deleted: break
+        default:
+            var note = ScheduleNote(schedule: record.key.name)
+            note.run = run
+            note.event = reason.event.rawValue
+            note.reason = reason.rawValue
+            note.scheduledAt = range.last
+            notify(&record, record.definition.document.notifications.onSkip ?? [], note, now)
+        }
+    }
+
+    /// Three skips for `overlap` in a row stand in an alert until a slot triggers.
+    private mutating func noteOverlap(_ record: inout ScheduleRecord, _ reason: SkipReason, _ now: Now) {
+        guard reason == .overlap else { return }
+        record.overlapSkips += 1
+        if record.overlapSkips == SchedulerCore.stalledAfter { setStalled(record.key, true, now) }
+    }
+
+    static let stalledAfter = 3
+
+    /// Disables a schedule that has nothing left to decide.
+    mutating func endIfOver(_ record: inout ScheduleRecord, _ now: Now) {
+        guard record.status == .active, record.open == nil, record.unconfirmedSlots == 0 else { return }
+        if record.isUsedUp {
+            disable(&record, .maxRuns, now)
+        } else if record.definition.timeline.next(after: record.cursor) == nil {
+            let isOneShot = record.definition.document.type == .oneShot
+            disable(&record, isOneShot ? (record.lastSlotRan ? .completed : .expired) : .ended, now)
+        }
+    }
+
+    /// Ends a schedule's life.
+    mutating func disable(_ record: inout ScheduleRecord, _ reason: DisableReason, _ now: Now) {
+        if let open = record.open {
+            record.open = nil
+            skip(&record, .updated, open, now)
+        }
+        record.status = .disabled
+        record.reason = reason.rawValue
+        record.until = nil
+        record.disabledAt = now.wall
+        record.isDirty = true
+        emit(.scheduleDisabled, record, now) { $0.field("reason", reason) }
+    }
+}
+
+/// What the gates say of a slot that is due.
+enum GateVerdict: Hashable {
+    /// It may run.
+    case open
+    /// It is skipped.
+    case closed(SkipReason)
+    /// All runs are live.
+    case overlap
+    /// Not now; its window ends with this reason.
+    case waits(SkipReason, verdict: String?)
+}
+
+/// The gates, in their order; the first closed one is the reason.
+extension SchedulerCore {
+    /// Gates 2 and 3, judged at an instant.
+    func closedWindow(_ record: ScheduleRecord, at instant: WallTime) -> SkipReason? {
+        guard let window = record.definition.window else { return nil }
+        if !window.hasWeekday(at: instant) { return .daysOfWeek }
+        return window.hasHour(at: instant) ? nil : .activeHours
+    }
+
+    func gate(_ record: ScheduleRecord, _ open: OpenSlot, _ now: Now) -> GateVerdict {
+        if let reason = closedWindow(record, at: open.slot) { return .closed(reason) }
+        if open.deferred != nil, let reason = closedWindow(record, at: now.wall) { return .closed(reason) }
+        if let reason = closedCondition(record, open, now) { return .closed(reason) }
+        if let reason = closedRate(record, now) { return .closed(reason) }
+        if record.liveRuns >= record.policy.maxConcurrentRuns { return .overlap }
+        if !isConnected || isEnding || unconfirmed >= Limits.unconfirmedRuns { return .waits(.late, verdict: nil) }
+        return targetGate(record)
+    }
+
+    /// Gate 4 alone, which a manual run has to pass too.
+    func isInEnvironment(_ record: ScheduleRecord) -> Bool {
+        record.definition.document.conditions.environment?.contains(settings.environment) ?? true
+    }
+
+    private func closedCondition(_ record: ScheduleRecord, _ open: OpenSlot, _ now: Now) -> SkipReason? {
+        if !isInEnvironment(record) { return .environment }
+        let target = target(record)
+        if let wanted = record.definition.document.conditions.sessionActive, wanted != target.isOnline {
+            return .sessionActive
+        }
+        guard let custom = record.definition.custom else { return nil }
+        do {
+            return try custom.holds { value($0, record, open, now) } ? nil : .custom
+        } catch { return .customError }
+    }
+
+    private func closedRate(_ record: ScheduleRecord, _ now: Now) -> SkipReason? {
+        if record.policy.cooldownMs > 0, let since = coolingSince(record), now.wall - since < record.policy.cooldownMs {
+            return .cooldown
+        }
+        guard record.policy.limitPerDay > 0 else { return nil }
+        let isSameDay = record.day == localDay(record, now.wall)
+        return isSameDay && record.dayRuns >= record.policy.limitPerDay ? .limitPerDay : nil
+    }
+
+    /// The last run's result, or its start while it lives.
+    private func coolingSince(_ record: ScheduleRecord) -> WallTime? {
+        var since = record.lastResultAt
+        for run in record.runs where run.isLive { since = max(since ?? run.sentAt, run.sentAt) }
+        return since
+    }
+
+    func localDay(_ record: ScheduleRecord, _ instant: WallTime) -> Int {
+        record.definition.zone.local(at: floorDivide(instant.milliseconds, 1000)).dayNumber
+    }
+
+    private func targetGate(_ record: ScheduleRecord) -> GateVerdict {
+        if record.definition.document.isForAny { return .open }
+        let verdict = verdict(target(record))
+        switch verdict {
+        case Verdict.ready.rawValue, Verdict.running.rawValue, Verdict.busy.rawValue: return .open
+        default: return .waits(.target, verdict: verdict)
+        }
+    }
+
+    func target(_ record: ScheduleRecord) -> TargetState {
+        targets[ScheduleKey(workspace: record.key.workspace, name: record.definition.document.agent)] ?? TargetState()
+    }
+
+    /// What is thought of a target: heartbeat's word while there is a heartbeat, else its own status.
+    func verdict(_ target: TargetState) -> String {
+        if !heartbeats.isEmpty { return (target.verdict ?? .unknown).rawValue }
+        guard let status = target.status else { return Verdict.unknown.rawValue }
+        return status == .online ? Verdict.ready.rawValue : status.rawValue
+    }
+
+    private func value(
+        _ variable: ConditionVariable, _ record: ScheduleRecord, _ open: OpenSlot, _ now: Now
+    ) -> ConditionValue {
+        let instant = open.deferred == nil ? open.slot : now.wall
+        let local = record.definition.zone.local(at: floorDivide(instant.milliseconds, 1000))
+        switch variable {
+        case .year: return .int(local.date.year)
+        case .month: return .int(local.date.month)
+        case .day: return .int(local.date.day)
+        case .hour: return .int(local.hour)
+        case .minute: return .int(local.minute)
+        case .weekday: return .int(CivilDate.weekday(dayNumber: local.dayNumber))
+        case .date: return .string(local.date.text)
+        case .time: return .string(clockText(local))
+        case .now: return .int(now.wall.milliseconds)
+        case .slot: return .int(open.slot.milliseconds)
+        case .lateness: return .int(now.wall - open.due)
+        default: return stateValue(variable, record, open, now)
+        }
+    }
+
+    private func stateValue(
+        _ variable: ConditionVariable, _ record: ScheduleRecord, _ open: OpenSlot, _ now: Now
+    ) -> ConditionValue {
+        let target = target(record)
+        switch variable {
+        case .runCount: return .int(record.runCount)
+        case .liveRuns: return .int(record.liveRuns)
+        case .failures: return .int(record.failures)
+        case .sinceLast: return record.lastRunAt.map { .int(now.wall - $0) } ?? .null
+        case .lastStatus: return record.last.map { .string($0.status.rawValue) } ?? .null
+        case .agentStatus:
+            let isKnown = target.status != nil || target.verdict != nil
+            return isKnown && !record.definition.document.isForAny ? .string(verdict(target)) : .null
+        case .deferred: return .bool(open.deferred != nil)
+        case .sessionActive: return .bool(target.isOnline)
+        case .environment: return .string(settings.environment)
+        case .workspace: return .string(record.key.workspace)
+        case .agent: return .string(record.definition.document.agent)
+        default: return .string(record.key.name)
+        }
+    }
+
+    private func clockText(_ local: CivilTime) -> String {
+        let hour = local.hour < 10 ? "0\(local.hour)" : "\(local.hour)"
+        return local.minute < 10 ? "\(hour):0\(local.minute)" : "\(hour):\(local.minute)"
+    }
+}
+
+/// What is known of an executor.
+struct TargetState: Hashable, Sendable {
+    /// What it says of itself.
+    var status: ExecutorState?
+    /// What heartbeat says of it.
+    var verdict: Verdict?
+
+    /// Whether its status is `online`.
+    var isOnline: Bool { status == .online }
+}

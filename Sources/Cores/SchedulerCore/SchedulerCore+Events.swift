@@ -1,0 +1,243 @@
+import Contract
+import Determinism
+import Machine
+import TimeModel
+import Wire
+
+/// Events that the broker has not acknowledged yet, in the order of their numbers.
+struct Outbox: Hashable, Sendable {
+    struct Item: Hashable, Sendable {
+        var seq: Int
+        var topic: String
+        var payload: [UInt8]
+        var isSent = false
+        var isDone = false
+    }
+
+    var items: [Item] = []
+    /// The number of the last event ever.
+    var lastSeq = 0
+    /// All events up to this number are acknowledged; what the journal was told of it.
+    var doneUpTo = 0
+    var journaledUpTo = 0
+
+    /// Events under way at one time.
+    static let window = 200
+    /// So many acknowledged events are journaled without another reason.
+    static let journalEvery = 256
+
+    /// After a lost connection nothing is under way.
+    mutating func resend() {
+        for index in items.indices { items[index].isSent = false }
+    }
+
+    /// Adds an event; over the limit the oldest is lost.
+    mutating func add(_ item: Item) {
+        lastSeq = item.seq
+        items.append(item)
+        if items.count > Limits.keptEvents { items.removeFirst(items.count - Limits.keptEvents) }
+    }
+
+    mutating func delivered(_ token: Int) {
+        guard let first = items.first, token >= first.seq, token - first.seq < items.count else { return }
+        items[token - first.seq].isDone = true
+        let done = items.prefix { $0.isDone }.count
+        if done > 0 {
+            doneUpTo = items[done - 1].seq
+            items.removeFirst(done)
+        }
+    }
+
+    /// What may be published now.
+    mutating func take() -> [Item] {
+        var taken: [Item] = []
+        for index in items.indices.prefix(Outbox.window) where !items[index].isSent && !items[index].isDone {
+            items[index].isSent = true
+            taken.append(items[index])
+        }
+        return taken
+    }
+}
+
+/// Alerts that stand.
+struct AlertState: Hashable, Sendable {
+    /// Until when the step of the clock is told.
+    var clockUntil: MonotonicTime?
+    var clock: Alert?
+    /// Workspaces in which it stands.
+    var clockWorkspaces: [String] = []
+    /// Schedules whose runs do not end, by workspace, in order.
+    var stalled: [String: [String]] = [:]
+    var stalledSince: [String: WallTime] = [:]
+}
+
+/// Events, notifications, alerts, metrics.
+extension SchedulerCore {
+    /// Journals an event and queues it; metadata only.
+    mutating func emit(
+        _ name: EventName, _ record: ScheduleRecord, id: String? = nil, actor: String? = nil, run: String? = nil,
+        _ now: Now, _ data: (inout JSONWriter) -> Void
+    ) {
+        emit(name, record.key, id: id, actor: actor, run: run, now, data)
+    }
+
+    mutating func emit(
+        _ name: EventName, _ key: ScheduleKey, id: String?, actor: String?, run: String?, _ now: Now,
+        _ data: (inout JSONWriter) -> Void
+    ) {
+        let seq = outbox.lastSeq + 1
+        var event = Event(
+            eventID: id ?? "\(key.name).\(term)-\(seq).\(name.rawValue)", event: name, seq: seq, at: now.wall,
+            actor: actor ?? settings.principal, workspace: key.workspace, subject: key.name)
+        event.correlationID = run
+        event.data = RawJSON { writer in writer.object { data(&$0) } }
+        let topic = Topic(key.workspace, .event(name: name.rawValue, key: key.eventKey)).name
+        let payload = event.encoded
+        outbox.add(Outbox.Item(seq: seq, topic: topic, payload: payload))
+        journal {
+            $0.field("k", "event")
+            $0.field("seq", seq)
+            $0.field("topic", topic)
+            $0.field("event", event)
+        }
+    }
+
+    /// Publishes events as far as the window allows.
+    mutating func flushEvents() {
+        if outbox.doneUpTo - outbox.journaledUpTo >= Outbox.journalEvery { journalSent() }
+        guard isConnected else { return }
+        for item in outbox.take() {
+            effects.append(.publish(OutboundMessage(topic: item.topic, payload: item.payload, token: item.seq)))
+        }
+    }
+
+    // Notifications.
+
+    mutating func publishLog(_ key: ScheduleKey, _ note: ScheduleNote) {
+        guard isConnected else { return }
+        let topic = Topic(key.workspace, .notify(channel: NotificationChannel.log.rawValue, key: key.eventKey))
+        effects.append(.publish(OutboundMessage(topic: topic.name, payload: note.encoded)))
+    }
+
+    /// Adds to the newest ten, at most 8 KiB.
+    mutating func remember(_ record: inout ScheduleRecord, _ note: ScheduleNote) {
+        record.notes.append(note.raw)
+        while record.notes.count > Limits.memoryNotes
+            || record.notes.count > 1 && record.notes.reduce(2, { $0 + $1.bytes.count + 1 }) > Limits.memoryBytes
+        {
+            record.notes.removeFirst()
+        }
+        record.isDirty = true
+        publishMemory(record)
+    }
+
+    mutating func publishMemory(_ key: ScheduleKey) {
+        if let record = schedules[key], !record.notes.isEmpty { publishMemory(record) }
+    }
+
+    private mutating func publishMemory(_ record: ScheduleRecord) {
+        guard isConnected else { return }
+        let list = RawJSON { writer in
+            writer.beginArray()
+            for note in record.notes { writer.value(note) }
+            writer.endArray()
+        }
+        effects.append(
+            .publish(OutboundMessage(topic: memoryTopic(record.key), payload: list.bytes, retain: true)))
+    }
+
+    func memoryTopic(_ key: ScheduleKey) -> String {
+        Topic(key.workspace, .notify(channel: NotificationChannel.memory.rawValue, key: key.eventKey)).name
+    }
+
+    // Alerts.
+
+    mutating func raiseClockAlert(_ step: Int, _ now: Now) {
+        alerts.clockUntil = now.monotonic + SchedulerCore.clockAlertMs
+        alerts.clockWorkspaces = workspaces
+        let direction = step > 0 ? "forward" : "back"
+        alerts.clock = Alert(
+            severity: .warning, since: now.wall, text: "the wall clock was set \(direction) by \(abs(step)) ms")
+        effects.append(
+            .log(LogEvent(.warning, "clock_step", "The wall clock was set", [LogField("step_ms", String(step))])))
+        if isConnected { publishClockAlert() }
+    }
+
+    static let clockAlertMs = 600_000
+
+    private mutating func publishClockAlert() {
+        guard let alert = alerts.clock else { return }
+        for workspace in alerts.clockWorkspaces { publishAlert(workspace, "scheduler.clock", alert) }
+    }
+
+    mutating func endClockAlert(_ now: Now) {
+        guard let until = alerts.clockUntil, now.monotonic >= until else { return }
+        alerts.clockUntil = nil
+        alerts.clock = nil
+        if isConnected { for workspace in alerts.clockWorkspaces { publishAlert(workspace, "scheduler.clock", nil) } }
+        alerts.clockWorkspaces = []
+    }
+
+    /// All workspaces that have schedules, in order.
+    var workspaces: [String] { workspaceCounts.keys.sorted() }
+
+    mutating func setStalled(_ key: ScheduleKey, _ isStalled: Bool, _ now: Now) {
+        var names = alerts.stalled[key.workspace] ?? []
+        names.removeAll { $0 == key.name }
+        if isStalled { names = (names + [key.name]).sorted() }
+        guard names != alerts.stalled[key.workspace] ?? [] else { return }
+        alerts.stalled[key.workspace] = names.isEmpty ? nil : names
+        if names.isEmpty {
+            alerts.stalledSince[key.workspace] = nil
+        } else if alerts.stalledSince[key.workspace] == nil {
+            alerts.stalledSince[key.workspace] = now.wall
+        }
+        if isConnected { publishStalled(key.workspace) }
+    }
+
+    private mutating func publishStalled(_ workspace: String) {
+        guard let names = alerts.stalled[workspace], let since = alerts.stalledSince[workspace] else {
+            return publishAlert(workspace, "scheduler.stalled", nil)
+        }
+        let shown = names.prefix(20).joined(separator: ", ")
+        publishAlert(
+            workspace, "scheduler.stalled",
+            Alert(
+                severity: .warning, since: since, text: "skipped three times in a row, runs do not end: \(shown)",
+                count: names.count))
+    }
+
+    mutating func publishAlerts(_ now: Now) {
+        publishClockAlert()
+        for workspace in workspaces { publishStalled(workspace) }
+    }
+
+    private mutating func publishAlert(_ workspace: String, _ key: String, _ alert: Alert?) {
+        let topic = Topic(workspace, .alert(key: key)).name
+        effects.append(.publish(OutboundMessage(topic: topic, payload: alert?.encoded ?? [], retain: true)))
+    }
+
+    // Metrics.
+
+    mutating func flushMetrics(_ now: Now) {
+        guard isConnected, now.monotonic >= nextMetrics else { return }
+        nextMetrics = now.monotonic + 10_000
+        var writer = JSONWriter()
+        writer.object {
+            $0.field("schedules", schedules.count)
+            $0.field("open_slots", openSlots.count)
+            $0.field("unconfirmed_runs", unconfirmed)
+            $0.field("unsent_events", outbox.items.count)
+            $0.field("waiting_views", views.count)
+            $0.field("triggered_total", totals.triggered)
+            $0.field("manual_total", totals.manual)
+            $0.field("skipped_total", totals.skipped)
+            $0.field("missed_total", totals.missed)
+            $0.field("results_total", totals.results)
+            $0.field("refused_total", totals.refused)
+        }
+        let topic = Topic.system(.metrics(name: "scheduler")).name
+        effects.append(
+            .publish(OutboundMessage(topic: topic, payload: writer.bytes, atLeastOnce: false, retain: true)))
+    }
+}

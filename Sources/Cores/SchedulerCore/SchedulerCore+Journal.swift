@@ -1,0 +1,331 @@
+import Contract
+public import Machine
+import TimeModel
+import Timing
+import Wire
+
+/// The journal. Each record is one JSON object whose `k` says what it is:
+///
+/// | k | holds |
+/// | --- | --- |
+/// | `term` | the number of a start |
+/// | `def` | a schedule's definition |
+/// | `state` | everything else of a schedule; its runs by id |
+/// | `run` | one run with its intent, written once |
+/// | `del` | the end of a schedule |
+/// | `event`, `sent` | an event to be published; up to which one the broker has them |
+extension SchedulerCore {
+    mutating func journal(_ body: (inout JSONWriter) -> Void) {
+        var writer = JSONWriter()
+        writer.object(body)
+        effects.append(.append(writer.bytes))
+    }
+
+    mutating func journal(_ run: Run, _ key: ScheduleKey) { journal { SchedulerCore.write(run, key, &$0) } }
+
+    mutating func journalDefinition(_ record: ScheduleRecord) {
+        journal { SchedulerCore.writeDefinition(record, &$0) }
+    }
+
+    mutating func journalSent() {
+        let seq = outbox.doneUpTo
+        outbox.journaledUpTo = seq
+        journal {
+            $0.field("k", "sent")
+            $0.field("seq", seq)
+        }
+    }
+
+    /// Journals the state of every schedule that changed in this turn.
+    mutating func journalDirty() {
+        guard !dirty.isEmpty else { return }
+        var written: Set<ScheduleKey> = []
+        for key in dirty where written.insert(key).inserted {
+            guard let record = schedules[key] else { continue }
+            journal { SchedulerCore.writeState(record, &$0) }
+        }
+        dirty.removeAll(keepingCapacity: true)
+        if outbox.doneUpTo > outbox.journaledUpTo { journalSent() }
+    }
+
+    /// Writes records that give this state again.
+    public func snapshot(_ emit: ([UInt8]) -> Void) {
+        func write(_ body: (inout JSONWriter) -> Void) {
+            var writer = JSONWriter()
+            writer.object(body)
+            emit(writer.bytes)
+        }
+        write {
+            $0.field("k", "term")
+            $0.field("term", term)
+        }
+        for key in schedules.keys.sorted() {
+            guard let record = schedules[key] else { continue }
+            write { SchedulerCore.writeDefinition(record, &$0) }
+            for run in record.runs { write { SchedulerCore.write(run, key, &$0) } }
+            write { SchedulerCore.writeState(record, &$0) }
+        }
+        write {
+            $0.field("k", "sent")
+            $0.field("seq", (outbox.items.first?.seq ?? outbox.lastSeq + 1) - 1)
+        }
+        for item in outbox.items {
+            write {
+                $0.field("k", "event")
+                $0.field("seq", item.seq)
+                $0.field("topic", item.topic)
+                $0.field("event", try? RawJSON(validating: item.payload))
+            }
+        }
+    }
+
+    private static func write(_ key: ScheduleKey, _ writer: inout JSONWriter) {
+        writer.field("w", key.workspace)
+        writer.field("s", key.name)
+    }
+
+    private static func writeDefinition(_ record: ScheduleRecord, _ writer: inout JSONWriter) {
+        writer.field("k", "def")
+        write(record.key, &writer)
+        writer.field("rev", record.definition.rev)
+        writer.field("owner", record.definition.owner)
+        writer.field("anchor", record.definition.anchor.milliseconds)
+        writer.field("doc", record.definition.document)
+    }
+
+    private static func write(_ run: Run, _ key: ScheduleKey, _ writer: inout JSONWriter) {
+        writer.field("k", "run")
+        write(key, &writer)
+        writer.field("id", run.id)
+        writer.field("kind", run.kind)
+        writer.field("slot", run.slot.milliseconds)
+        writer.field("deferred", run.deferred)
+        writer.field("repeat", run.isRepeat)
+        writer.field("sent", run.sentAt.milliseconds)
+        writer.field("expires", run.expiresAt.milliseconds)
+        writer.field("capability", run.capability)
+        writer.field("body", try? RawJSON(validating: run.body))
+    }
+
+    private static func writeState(_ record: ScheduleRecord, _ writer: inout JSONWriter) {
+        writer.field("k", "state")
+        write(record.key, &writer)
+        writer.field("rev", record.rev)
+        writer.field("status", record.status)
+        writer.field("reason", record.reason)
+        writer.field("note", record.note)
+        writer.field("until", record.until?.milliseconds)
+        writer.field("cursor", record.cursor.milliseconds)
+        writer.field("highest", record.highest.milliseconds)
+        if let open = record.open { writer.field("open") { write(open, &$0) } }
+        var counts = record.counts
+        counts.pending = 0
+        writer.field("counts", counts)
+        writer.field("numbers") { list in
+            list.beginArray()
+            for number in record.numbers { list.value(number) }
+            list.endArray()
+        }
+        writer.field("last", record.last)
+        writer.field("last_run", record.lastRunAt?.milliseconds)
+        writer.field("last_result", record.lastResultAt?.milliseconds)
+        writer.field("ran", record.lastSlotRan)
+        writer.field("created", record.createdAt.milliseconds)
+        writer.field("updated", record.updatedAt.milliseconds)
+        writer.field("disabled", record.disabledAt?.milliseconds)
+        writer.field("confirmed", record.runs.filter(\.isConfirmed).map(\.id))
+        writer.field("unconfirmed", record.runs.filter { !$0.isConfirmed }.map(\.id))
+        writer.field("answered", record.requests.filter(\.isConfirmed).map(\.run))
+        writer.field("asked", record.requests.filter { !$0.isConfirmed }.map(\.run))
+        writer.field("notes", record.notes)
+    }
+
+    private static func write(_ open: OpenSlot, _ writer: inout JSONWriter) {
+        writer.object {
+            $0.field("slot", open.slot.milliseconds)
+            $0.field("due", open.due.milliseconds)
+            $0.field("deferred", open.deferred)
+            $0.field("since", open.since.milliseconds)
+            $0.field("repeat", open.isRepeat)
+        }
+    }
+
+    // Reading.
+
+    /// Takes one record of the journal.
+    public mutating func replay(_ record: [UInt8]) throws(JournalError) {
+        do {
+            let raw = try RawJSON(validating: record)
+            try replay(JournalFields(raw))
+        } catch { throw JournalError(error.message) }
+    }
+
+    private mutating func replay(_ fields: JournalFields) throws(WireError) {
+        hasHistory = true
+        let key = ScheduleKey(workspace: fields.text("w"), name: fields.text("s"))
+        switch fields.text("k") {
+        case "term": term = fields.int("term")
+        case "def": try replayDefinition(fields, key)
+        case "state": try replayState(fields, key)
+        case "run":
+            let before = schedules[key].map(ScheduleFace.init)
+            guard var record = schedules[key] else { return }
+            let id = fields.text("id")
+            record.runs.removeAll { $0.id == id }
+            record.runs.append(fields.run)
+            put(&record, before: before)
+        case "del":
+            if var record = schedules[key] { forget(&record) }
+        case "event":
+            guard fields.int("seq") > outbox.lastSeq, let event = fields["event"] else { return }
+            let payload = RawJSON { event.write(to: &$0) }.bytes
+            outbox.add(Outbox.Item(seq: fields.int("seq"), topic: fields.text("topic"), payload: payload))
+        case "sent":
+            let seq = fields.int("seq")
+            outbox.items.removeAll { $0.seq <= seq }
+            outbox.lastSeq = max(outbox.lastSeq, seq)
+            outbox.doneUpTo = seq
+            outbox.journaledUpTo = seq
+        default: throw WireError(.field, path: "k", reason: "unknown kind of journal record")
+        }
+    }
+
+    /// A definition whose zone this machine lacks keeps a timeline without slots, until the start disables it.
+    private mutating func replayDefinition(_ fields: JournalFields, _ key: ScheduleKey) throws(WireError) {
+        let reader = ScheduleReader(fields.raw("doc"), shortestIntervalMs: 1)
+        let anchor = WallTime(milliseconds: fields.int("anchor"))
+        var compiler = DefinitionCompiler(id: key.name, zones: settings.zones)
+        let compiled = compiler.compile(reader.document, anchor: anchor)
+        guard compiled != nil || compiler.lacksZone || compiler.neverFires else {
+            throw WireError(.field, path: "doc", reason: compiler.problems.first?.why ?? "cannot be read")
+        }
+        var definition =
+            compiled
+            ?? Definition(
+                document: reader.document, anchor: anchor, timeline: .init(.once(.earliestText)), zone: .utc)
+        definition.rev = fields.int("rev")
+        definition.owner = fields.text("owner")
+        if var record = schedules[key] {
+            let before = ScheduleFace(record)
+            record.definition = definition
+            put(&record, before: before)
+        } else {
+            var record = ScheduleRecord(key: key, definition: definition, cursor: anchor, now: anchor)
+            workspaceCounts[key.workspace, default: 0] += 1
+            put(&record, before: nil)
+        }
+    }
+
+    private mutating func replayState(_ fields: JournalFields, _ key: ScheduleKey) throws(WireError) {
+        guard var record = schedules[key] else { return }
+        let before = ScheduleFace(record)
+        record.rev = fields.int("rev")
+        record.status = ScheduleStatus(rawValue: fields.text("status")) ?? .active
+        record.reason = fields["reason"]?.stringValue
+        record.note = fields["note"]?.stringValue
+        record.until = fields.time("until")
+        record.cursor = fields.time("cursor") ?? record.cursor
+        record.highest = fields.time("highest") ?? record.cursor
+        record.open = fields.open
+        record.counts = try SlotCounts(fields.raw("counts"))
+        record.numbers = fields.ints("numbers")
+        record.last = fields["last"] == nil ? nil : try LastRun(fields.raw("last"))
+        record.lastRunAt = fields.time("last_run")
+        record.lastResultAt = fields.time("last_result")
+        record.lastSlotRan = fields["ran"] == .bool(true)
+        record.createdAt = fields.time("created") ?? record.createdAt
+        record.updatedAt = fields.time("updated") ?? record.updatedAt
+        record.disabledAt = fields.time("disabled")
+        let confirmed = Set(fields.texts("confirmed"))
+        let alive = confirmed.union(fields.texts("unconfirmed"))
+        record.runs.removeAll { !alive.contains($0.id) }
+        for index in record.runs.indices { record.runs[index].isConfirmed = confirmed.contains(record.runs[index].id) }
+        record.requests =
+            fields.texts("answered").map { ManualRequest(run: $0, isConfirmed: true) }
+            + fields.texts("asked").map { ManualRequest(run: $0, isConfirmed: false) }
+        record.notes = fields.list("notes")
+        put(&record, before: before)
+        if record.overlapSkips >= SchedulerCore.stalledAfter {
+            setStalled(key, true, Now(wall: record.updatedAt, monotonic: MonotonicTime(milliseconds: 0)))
+        }
+    }
+
+    /// Puts a replayed schedule back; nothing is queued but its timers.
+    private mutating func put(_ record: inout ScheduleRecord, before: ScheduleFace?) {
+        record.isDirty = false
+        settle(
+            &record, before: before,
+            Now(wall: record.updatedAt, monotonic: MonotonicTime(milliseconds: 0)))
+    }
+}
+
+extension ScheduleRecord {
+    /// Its plain counters, in the order of the journal.
+    var numbers: [Int] {
+        get { [runCount, manual, failures, overlapSkips, day, dayRuns, usedRuns] }
+        set {
+            guard newValue.count >= 7 else { return }
+            runCount = newValue[0]
+            manual = newValue[1]
+            failures = newValue[2]
+            overlapSkips = newValue[3]
+            day = newValue[4]
+            dayRuns = newValue[5]
+            usedRuns = newValue[6]
+        }
+    }
+}
+
+/// The fields of one journal record.
+private struct JournalFields {
+    let value: JSONValue
+
+    init(_ raw: RawJSON) { value = JSONValue(raw) }
+
+    subscript(key: String) -> JSONValue? { value[key] }
+    func text(_ key: String) -> String { value[key]?.stringValue ?? "" }
+    func int(_ key: String) -> Int { value[key]?.intValue ?? 0 }
+    func time(_ key: String) -> WallTime? { value[key]?.intValue.map { WallTime(milliseconds: $0) } }
+
+    func raw(_ key: String) -> RawJSON {
+        RawJSON { (value[key] ?? .object([])).write(to: &$0) }
+    }
+
+    func list(_ key: String) -> [RawJSON] {
+        guard case .array(let list) = value[key] else { return [] }
+        return list.map { element in RawJSON { element.write(to: &$0) } }
+    }
+
+    func texts(_ key: String) -> [String] {
+        guard case .array(let list) = value[key] else { return [] }
+        return list.compactMap(\.stringValue)
+    }
+
+    func ints(_ key: String) -> [Int] {
+        guard case .array(let list) = value[key] else { return [] }
+        return list.compactMap(\.intValue)
+    }
+
+    var run: Run {
+        var run = Run(
+            id: text("id"), kind: Run.Kind(rawValue: text("kind")) ?? .slot,
+            slot: WallTime(milliseconds: int("slot")), sentAt: WallTime(milliseconds: int("sent")),
+            expiresAt: WallTime(milliseconds: int("expires")), capability: text("capability"),
+            body: raw("body").bytes)
+        run.deferred = value["deferred"] == .bool(true)
+        run.isRepeat = value["repeat"] == .bool(true)
+        return run
+    }
+
+    var open: OpenSlot? {
+        guard let value = value["open"], let slot = value["slot"]?.intValue, let due = value["due"]?.intValue,
+            let since = value["since"]?.intValue
+        else { return nil }
+        var open = OpenSlot(
+            slot: WallTime(milliseconds: slot), due: WallTime(milliseconds: due),
+            deferred: value["deferred"]?.stringValue.flatMap(SkipReason.init(rawValue:)),
+            since: WallTime(milliseconds: since))
+        open.isRepeat = value["repeat"] == .bool(true)
+        return open
+    }
+}

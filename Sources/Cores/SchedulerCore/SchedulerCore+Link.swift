@@ -1,0 +1,261 @@
+import Contract
+import Determinism
+public import Machine
+public import TimeModel
+import Timing
+import Wire
+
+/// Beginning, connecting, messages, clock and end.
+extension SchedulerCore {
+    mutating func start(_ now: Now) {
+        term += 1
+        startedAt = now.wall
+        let number = term
+        journal {
+            $0.field("k", "term")
+            $0.field("term", number)
+        }
+        clockOffset = now.wall - WallTime(milliseconds: now.monotonic.milliseconds)
+        for key in schedules.keys.sorted() {
+            change(key, now) { core, record in
+                core.checkAfterStart(&record, now)
+                core.boundCursor(&record, now)
+                core.decideSlots(&record, now)
+            }
+        }
+    }
+
+    /// A zone that this machine lacks, and an expression that its data never lets fire, end a schedule.
+    private mutating func checkAfterStart(_ record: inout ScheduleRecord, _ now: Now) {
+        guard record.status != .disabled else { return }
+        var compiler = DefinitionCompiler(id: record.key.name, zones: settings.zones)
+        if compiler.compile(record.definition.document, anchor: record.definition.anchor) != nil { return }
+        if compiler.lacksZone { disable(&record, .zoneUnknown, now) }
+        if compiler.neverFires { disable(&record, .neverFires, now) }
+    }
+
+    mutating func connect(_ now: Now) {
+        isConnected = true
+        isReady = false
+        nextMetrics = now.monotonic
+        publishRecord(state: .up)
+        effects.append(.subscribe(subscriptions))
+        outbox.resend()
+        for key in schedules.keys.sorted() {
+            change(key, now) { core, record in
+                core.repeatAll(&record, now)
+                core.decideSlots(&record, now)
+            }
+            views.set(key, now.monotonic)
+            publishMemory(key)
+        }
+        publishAlerts(now)
+    }
+
+    private var subscriptions: [Subscription] {
+        let mine = settings.principal
+        var list = [
+            Subscription(filter: Topic.filter("+", "command", "+", "schedule", "+", "+"), wantsRetained: false),
+            Subscription(filter: Topic.filter("+", "update", mine, "+", "+"), wantsRetained: false),
+            Subscription(filter: Topic.filter("+", "result", mine, "+", "+"), wantsRetained: true),
+            Subscription(filter: Topic.filter("+", "executor", "+", "status"), wantsRetained: true),
+            Subscription(filter: Topic.filter("+", "liveness", "+"), wantsRetained: true),
+        ]
+        let system = "\(Names.systemWorkspace)/\(Names.protocolLevel)/service"
+        list.append(Subscription(filter: "\(system)/heartbeat/+", wantsRetained: true))
+        list.append(
+            Subscription(
+                filter: Topic.filter("+", "schedule", "+"), wantsRetained: true, atLeastOnce: !isAdopting))
+        list.append(Subscription(filter: "\(system)/scheduler/+", wantsRetained: true))
+        return list
+    }
+
+    /// Whether retained views are taken over: asked for, and nothing was journaled before.
+    var isAdopting: Bool { settings.adopts && !hasHistory }
+
+    mutating func disconnect() {
+        isConnected = false
+        isReady = false
+        outbox.resend()
+    }
+
+    mutating func reload(_ configuration: [UInt8], _ now: Now) {
+        settings.apply(configuration)
+        for key in schedules.keys.sorted() {
+            change(key, now) { core, record in core.decideSlots(&record, now) }
+        }
+    }
+
+    /// New zone data: slots from now on follow it. A next slot that moved is told; a zone that vanished keeps its data.
+    public mutating func adopt(zones: ZoneCatalog, at now: Now, emitting output: inout [ServiceEffect]) {
+        var newer = zones
+        newer.keepMissing(from: settings.zones)
+        guard newer != settings.zones else { return }
+        let isOtherRelease = newer.version != settings.zones.version
+        settings.zones = newer
+        for key in schedules.keys.sorted() {
+            change(key, now) { core, record in
+                core.decideSlots(&record, now)
+                core.takeZones(&record, now)
+                if isOtherRelease { record.isDirty = true }
+            }
+        }
+        if isOtherRelease, isConnected { publishRecord(state: isEnding ? .down : .up) }
+        handle(.wake, at: now, emitting: &output)
+    }
+
+    private mutating func takeZones(_ record: inout ScheduleRecord, _ now: Now) {
+        var compiler = DefinitionCompiler(id: record.key.name, zones: settings.zones)
+        guard var fresh = compiler.compile(record.definition.document, anchor: record.definition.anchor) else { return }
+        fresh.rev = record.definition.rev
+        fresh.owner = record.definition.owner
+        let before = record.definition.timeline.next(after: now.wall)
+        record.definition = fresh
+        guard fresh.timeline.next(after: now.wall) != before else { return }
+        // Slots up to now followed the older data; what the newer one would add there is not owed.
+        if record.status == .active { moveCursor(&record, max(record.cursor, now.wall)) }
+        emit(.scheduleUpdated, record, now) {
+            $0.field("rev", fresh.rev)
+            $0.field("reason", "tzdb")
+        }
+        endIfOver(&record, now)
+    }
+
+    // Messages.
+
+    mutating func receive(_ message: InboundMessage, _ now: Now) {
+        guard let topic = Topic(message.topic) else { return }
+        switch topic.place {
+        case .command(let principal, let noun, let verb, let id):
+            guard noun == Noun.schedule.rawValue else { return }
+            command(Caller(topic, principal, verb, id, message), message, now)
+        case .update(_, _, let id):
+            guard let key = SchedulerCore.schedule(of: id, topic.workspace),
+                let update = try? Update(decoding: message.payload)
+            else { return }
+            take(update, key, id, now)
+        case .result(_, _, let id):
+            guard let key = SchedulerCore.schedule(of: id, topic.workspace),
+                let result = try? TaskResult(decoding: message.payload)
+            else { return }
+            take(result, key, id, now)
+        case .status(let executor): takeStatus(topic.workspace, executor, message.payload, now)
+        case .liveness(let executor): takeVerdict(topic.workspace, executor, message.payload, now)
+        case .schedule(let name): takeView(ScheduleKey(workspace: topic.workspace, name: name), message.payload, now)
+        case .service(let name, let instance): takeService(name, instance, message.payload, now)
+        default: return
+        }
+    }
+
+    /// The schedule of a run: what stands before the last `~`.
+    static func schedule(of id: String, _ workspace: String) -> ScheduleKey? {
+        guard let tilde = id.lastIndex(of: "~") else { return nil }
+        return ScheduleKey(workspace: workspace, name: String(id[..<tilde]))
+    }
+
+    private mutating func takeStatus(_ workspace: String, _ executor: String, _ payload: [UInt8], _ now: Now) {
+        let status = payload.isEmpty ? nil : try? ExecutorStatus(decoding: payload)
+        setTarget(ScheduleKey(workspace: workspace, name: executor), now) { $0.status = status?.status }
+    }
+
+    private mutating func takeVerdict(_ workspace: String, _ executor: String, _ payload: [UInt8], _ now: Now) {
+        let view = payload.isEmpty ? nil : try? LivenessView(decoding: payload)
+        setTarget(ScheduleKey(workspace: workspace, name: executor), now) { $0.verdict = view?.verdict }
+    }
+
+    private mutating func setTarget(_ key: ScheduleKey, _ now: Now, _ body: (inout TargetState) -> Void) {
+        let before = targets[key] ?? TargetState()
+        var after = before
+        body(&after)
+        guard after != before, targets[key] != nil || targets.count < Limits.executors else { return }
+        targets[key] = after == TargetState() ? nil : after
+        judgeWaiting(now)
+    }
+
+    /// What waits is judged again at each change of what it waits for.
+    mutating func judgeWaiting(_ now: Now) {
+        for key in openSlots.sorted() { change(key, now) { core, record in core.decideSlots(&record, now) } }
+    }
+
+    private mutating func takeService(_ name: String, _ instance: String, _ payload: [UInt8], _ now: Now) {
+        let record = payload.isEmpty ? nil : try? ServiceRecord(decoding: payload)
+        if name == "heartbeat" {
+            if record?.state == .up { heartbeats.insert(instance) } else { heartbeats.remove(instance) }
+            return judgeWaiting(now)
+        }
+        guard name == "scheduler", let record else { return }
+        if record.term > term, record.boot != settings.boot, record.state == .up {
+            effects.append(.quit(status: 0, reason: "a scheduler with the newer term \(record.term) has taken over"))
+        } else if record.boot == settings.boot, record.state == .up {
+            if !isReady {
+                isReady = true
+                // All that was retained has come: what nobody knows from now on is a stranger's.
+                if settings.adopts { hasHistory = true }
+                effects.append(.ready)
+            }
+        } else if instance == settings.instance, isConnected, !isEnding {
+            publishRecord(state: .up)
+        }
+    }
+
+    // Clock, end.
+
+    /// The wall clock was set when it moved against the monotonic one by over a second.
+    mutating func noteClock(_ now: Now) {
+        let offset = now.wall - WallTime(milliseconds: now.monotonic.milliseconds)
+        defer { clockOffset = offset }
+        guard term > 0, let before = clockOffset, abs(offset - before) > SchedulerCore.clockStepMs else { return }
+        raiseClockAlert(offset - before, now)
+        for key in schedules.keys.sorted() {
+            change(key, now) { core, record in
+                core.boundCursor(&record, now)
+                core.decideSlots(&record, now)
+            }
+        }
+    }
+
+    static let clockStepMs = 1000
+    /// A clock that was set back by more moves the cursor back too.
+    static let longestBackwardMs = 3 * 3_600_000
+
+    /// A cursor that lies too far ahead of the clock would keep a schedule silent: it comes back to now.
+    private func boundCursor(_ record: inout ScheduleRecord, _ now: Now) {
+        guard record.cursor - now.wall > SchedulerCore.longestBackwardMs else { return }
+        record.highest = max(record.highest, record.cursor)
+        record.cursor = now.wall
+        record.isDirty = true
+    }
+
+    mutating func terminate(_ now: Now) {
+        isEnding = true
+        for reply in replies { send(reply, confirmed: false) }
+        replies.removeAll()
+        if isConnected { publishRecord(state: .down, reason: "stopped") }
+        effects.append(.quit(status: 0, reason: "stopped"))
+    }
+
+    /// The service's own record.
+    func record(state: ServiceRecord.State, reason: String?) -> OutboundMessage {
+        var record = ServiceRecord(
+            state: state, version: settings.version, term: max(term, 1), boot: settings.boot, since: startedAt)
+        record.limits = RawJSON { writer in
+            writer.object {
+                $0.field("schedules_per_agent", settings.schedulesPerAgent)
+                $0.field("schedules_per_workspace", settings.schedulesPerWorkspace)
+                $0.field("document_bytes", Limits.scheduleDocument)
+                $0.field("shortest_interval_ms", settings.shortestIntervalMs)
+            }
+        }
+        record.tzdb = settings.zones.version
+        record.reason = reason
+        let topic = Topic.system(.service(name: "scheduler", instance: settings.instance))
+        return OutboundMessage(topic: topic.name, payload: record.encoded, retain: true)
+    }
+
+    private mutating func publishRecord(state: ServiceRecord.State, reason: String? = nil) {
+        effects.append(.publish(record(state: state, reason: reason)))
+    }
+
+    /// What the broker publishes when this process is lost.
+    public func will() -> OutboundMessage? { record(state: .down, reason: "lost") }
+}

@@ -1,0 +1,285 @@
+import Contract
+import Machine
+import TimeModel
+import Timing
+import Wire
+
+/// `put` and `preview`: documents come in.
+extension SchedulerCore {
+    /// A document that passed every check that needs no other schedule.
+    private struct Accepted {
+        var definition: Definition
+        var warnings: [ScheduleWarning]
+    }
+
+    private enum Reading {
+        case refused(Reply)
+        case accepted(Accepted)
+    }
+
+    mutating func putDocument(_ caller: Caller, _ raw: RawJSON, _ now: Now) -> Reply {
+        let reader = ScheduleReader(raw, shortestIntervalMs: settings.shortestIntervalMs)
+        if reader.isUnsupported { return .refused(.unsupportedSchema, "schema_version must be 1") }
+        let known = schedules[caller.key]
+        let accepted: Accepted
+        switch read(reader, caller, known, now) {
+        case .refused(let reply): return reply
+        case .accepted(let found): accepted = found
+        }
+        if let wanted = reader.ifRevision, wanted != known?.definition.rev ?? 0 {
+            let data = known.map { view($0, now.wall).raw }
+            return .refused(.conflictRev, "the schedule has changed", data: data)
+        }
+        if outbox.items.count >= Limits.unsentEvents {
+            return .refused(.busy, "too many events wait to be sent", retryAfterMs: 5000)
+        }
+        guard var record = known else { return create(caller, accepted, now) }
+        let before = ScheduleFace(record)
+        if record.definition.document != accepted.definition.document {
+            replace(&record, accepted.definition, caller, now)
+            settle(&record, before: before, now)
+        }
+        return done(schedules[caller.key] ?? record, accepted.warnings, now)
+    }
+
+    private func done(_ record: ScheduleRecord, _ warnings: [ScheduleWarning], _ now: Now) -> Reply {
+        // The view's own fields stand beside the warnings.
+        guard case .object(var fields) = JSONValue(view(record, now.wall).raw) else { return .done() }
+        if !warnings.isEmpty { fields.append(.init("warnings", SchedulerCore.list(warnings))) }
+        return .done(
+            rev: record.definition.rev, data: RawJSON { JSONValue.object(fields).write(to: &$0) })
+    }
+
+    private static func list(_ warnings: [ScheduleWarning]) -> JSONValue {
+        .array(
+            warnings.map {
+                .object([.init("code", .string($0.code.rawValue)), .init("why", .string($0.text))])
+            })
+    }
+
+    /// Judges a document in the order of the codes; all faults are told, the first code counts.
+    private func read(
+        _ reader: ScheduleReader, _ caller: Caller, _ known: ScheduleRecord?, _ now: Now
+    ) -> Reading {
+        var problems = reader.problems
+        let document = reader.document
+        let anchor = anchor(document, known, now)
+        var compiler = DefinitionCompiler(id: caller.key.name, zones: settings.zones)
+        let definition = compiler.compile(document, anchor: anchor)
+        for problem in compiler.problems where !problems.contains(where: { $0.path == problem.path }) {
+            problems.append(problem)
+        }
+        if !document.workspace.isEmpty, document.workspace != caller.key.workspace {
+            problems.append(
+                ScheduleProblem("target.workspace_id", .permissionDenied, "is not the workspace of the topic"))
+        }
+        if let known, caller.verb == "put", known.definition.owner != caller.principal,
+            !settings.isOperator(caller.principal)
+        {
+            problems.append(ScheduleProblem("", .permissionDenied, "only the owner and operators may replace it"))
+        }
+        guard problems.isEmpty, var definition else { return .refused(SchedulerCore.refusal(problems)) }
+        definition.owner = known?.definition.owner ?? caller.principal
+        return .accepted(Accepted(definition: definition, warnings: warnings(definition, caller.key, now)))
+    }
+
+    /// An interval without `start_at` counts from its acceptance, as long as its rule stays the same.
+    private func anchor(_ document: ScheduleDocument, _ known: ScheduleRecord?, _ now: Now) -> WallTime {
+        guard let known, known.definition.document.type == document.type,
+            known.definition.document.spec == document.spec
+        else { return now.wall }
+        return known.definition.anchor
+    }
+
+    private static let order: [Code] = [
+        .invalidSpec, .missingTarget, .permissionDenied, .invalidMisfirePolicy, .invalidCondition, .invalidField,
+    ]
+
+    private static func refusal(_ problems: [ScheduleProblem]) -> Reply {
+        let sorted = order.flatMap { code in problems.filter { $0.code == code } }
+        guard let first = sorted.first else { return .refused(.internal, "the document cannot be read") }
+        let data = RawJSON { writer in
+            writer.object { $0.field("problems", Array(sorted.prefix(Limits.problems))) }
+        }
+        let place = first.path.isEmpty ? "" : "\(first.path): "
+        return .refused(first.code, place + first.why, data: data)
+    }
+
+    private func warnings(_ definition: Definition, _ key: ScheduleKey, _ now: Now) -> [ScheduleWarning] {
+        var found: [ScheduleWarning] = []
+        switch definition.timeline.rule {
+        case .cron(let cron): found = cron.warnings(now: now.wall)
+        case .interval: break
+        case .once(let instant):
+            if instant <= now.wall { found.append(ScheduleWarning(.past, "run_at lies in the past")) }
+        }
+        if definition.document.policy.jitterMs == 0, let slot = definition.timeline.next(after: now.wall) {
+            if crowds[slot, default: 0] >= SchedulerCore.crowd {
+                found.append(
+                    ScheduleWarning(.sameInstant, "more than \(SchedulerCore.crowd) schedules fire at its next instant")
+                )
+            }
+        }
+        return found
+    }
+
+    /// So many schedules on one instant deserve a warning.
+    static let crowd = 100
+
+    private mutating func create(_ caller: Caller, _ accepted: Accepted, _ now: Now) -> Reply {
+        let definition = accepted.definition
+        let limit = settings.schedulesPerWorkspace
+        if limit > 0, (workspaceCounts[caller.key.workspace] ?? 0) >= limit {
+            return .refused(.limitReached, "the workspace has \(limit) schedules")
+        }
+        if let refusal = overLimit(caller.key.workspace, definition.document) { return refusal }
+        var cursor = now.wall
+        if case .once(let instant) = definition.timeline.rule { cursor = min(cursor, instant - 1) }
+        var record = ScheduleRecord(key: caller.key, definition: definition, cursor: cursor, now: now.wall)
+        if !definition.document.enabled {
+            record.status = .paused
+            record.reason = "disabled by definition"
+        }
+        insert(&record, now)
+        change(caller.key, now) { core, record in
+            core.emit(.scheduleCreated, record, actor: caller.principal, now) { $0.field("rev", 1) }
+            core.decideSlots(&record, now)
+        }
+        return done(schedules[caller.key] ?? record, accepted.warnings, now)
+    }
+
+    /// Adds a schedule that was not known.
+    mutating func insert(_ record: inout ScheduleRecord, _ now: Now) {
+        workspaceCounts[record.key.workspace, default: 0] += 1
+        journalDefinition(record)
+        record.isDirty = true
+        settle(&record, before: nil, now)
+    }
+
+    /// Another content: another rule decides all old slots and begins anew from now.
+    private mutating func replace(
+        _ record: inout ScheduleRecord, _ definition: Definition, _ caller: Caller, _ now: Now
+    ) {
+        let old = record.definition
+        let isOtherRule = !old.hasSameSlots(as: definition.document)
+        if isOtherRule { leaveRule(&record, now) }
+        record.definition = definition
+        record.definition.rev = old.rev + 1
+        record.definition.owner = old.owner
+        record.updatedAt = now.wall
+        record.isDirty = true
+        journalDefinition(record)
+        let rev = record.definition.rev
+        emit(.scheduleUpdated, record, actor: caller.principal, now) {
+            $0.field("rev", rev)
+            $0.field("reason", "put")
+        }
+        if isOtherRule { enterRule(&record, now) }
+        if old.document.enabled != definition.document.enabled { switchOnOrOff(&record, caller, now) }
+        decideSlots(&record, now)
+    }
+
+    private mutating func leaveRule(_ record: inout ScheduleRecord, _ now: Now) {
+        decideSlots(&record, now)
+        if let open = record.open {
+            record.open = nil
+            skip(&record, .updated, open, now)
+        }
+        if record.status == .paused,
+            let range = record.definition.timeline.slots(
+                after: max(record.cursor, record.highest), before: now.wall + 1, limit: Limits.countedSlots)
+        {
+            skip(&record, .paused, range, now)
+        }
+    }
+
+    private mutating func enterRule(_ record: inout ScheduleRecord, _ now: Now) {
+        moveCursor(&record, max(record.cursor, now.wall))
+        record.lastSlotRan = false
+        if case .once(let instant) = record.definition.timeline.rule, instant <= now.wall {
+            record.cursor = instant - 1
+        }
+        guard record.status == .disabled, record.definition.timeline.next(after: now.wall) != nil else { return }
+        if overLimit(record.key.workspace, record.definition.document) == nil { activate(&record, now) }
+    }
+
+    private mutating func switchOnOrOff(_ record: inout ScheduleRecord, _ caller: Caller, _ now: Now) {
+        let enabled = record.definition.document.enabled
+        if enabled, record.status == .paused {
+            resume(&record, by: caller.principal, reason: "operator", catchUp: false, now)
+        } else if !enabled, record.status == .active {
+            pause(&record, by: caller.principal, note: nil, until: nil, now)
+        }
+    }
+
+    // Preview.
+
+    func preview(_ caller: Caller, _ raw: RawJSON, _ now: Now) -> Reply {
+        let value = JSONValue(raw)
+        let isDocument = ["type", "spec", "schedule"].contains { value[$0] != nil }
+        let definition: Definition
+        var found: [ScheduleWarning] = []
+        let reader = ScheduleReader(raw, shortestIntervalMs: settings.shortestIntervalMs)
+        if isDocument {
+            if reader.isUnsupported { return .refused(.unsupportedSchema, "schema_version must be 1") }
+            switch read(reader, caller, nil, now) {
+            case .refused(let reply): return reply
+            case .accepted(let accepted):
+                definition = accepted.definition
+                found = accepted.warnings
+            }
+        } else {
+            if let problem = reader.problems.first(where: { $0.path == "from" || $0.path == "count" }) {
+                return .refused(.invalidField, "\(problem.path) \(problem.why)")
+            }
+            guard let record = schedules[caller.key] else {
+                return .refused(.notFound, "no schedule \(caller.key.name)")
+            }
+            definition = record.definition
+            found = warnings(definition, caller.key, now)
+        }
+        let slots = definition.timeline.next(reader.count ?? 5, after: reader.from ?? now.wall)
+        return .done(data: SchedulerCore.previewData(slots, definition, caller.key.name, found))
+    }
+
+    private static func previewData(
+        _ slots: [WallTime], _ definition: Definition, _ id: String, _ warnings: [ScheduleWarning]
+    ) -> RawJSON {
+        RawJSON { writer in
+            writer.object {
+                $0.key("next")
+                $0.beginArray()
+                for slot in slots {
+                    $0.object {
+                        $0.field("slot", slot)
+                        $0.field("due", definition.due(slot, id: id))
+                        $0.field("local", local(slot, definition.zone))
+                        $0.field("note", note(slot, definition))
+                    }
+                }
+                $0.endArray()
+                $0.key("warnings")
+                $0.value(RawJSON { SchedulerCore.list(warnings).write(to: &$0) })
+            }
+        }
+    }
+
+    /// The slot as clocks in its zone show it, with their distance from UTC.
+    private static func local(_ slot: WallTime, _ zone: Zone) -> String {
+        let offset = zone.seconds(at: floorDivide(slot.milliseconds, 1000))
+        let shown = (slot + offset * 1000).rfc3339.dropLast()
+        let minutes = abs(offset) / 60
+        let sign = offset < 0 ? "-" : "+"
+        let text = String(10_000 + minutes / 60 * 100 + minutes % 60).dropFirst()
+        return "\(shown)\(sign)\(text.prefix(2)):\(text.suffix(2))"
+    }
+
+    private static func note(_ slot: WallTime, _ definition: Definition) -> SlotNote? {
+        if let window = definition.window {
+            if !window.hasWeekday(at: slot) { return .outsideDays }
+            if !window.hasHour(at: slot) { return .outsideHours }
+        }
+        if case .cron(let cron) = definition.timeline.rule { return cron.note(at: slot) }
+        return nil
+    }
+}

@@ -1,0 +1,152 @@
+import Contract
+import Determinism
+import Machine
+import TimeModel
+import Timing
+import Wire
+
+/// The retained view of each schedule (`topics/schedules.md`, state).
+extension SchedulerCore {
+    /// Ends a turn: records, then events, then views.
+    mutating func flush(_ now: Now) {
+        journalDirty()
+        flushEvents()
+        flushViews(now)
+        flushMetrics(now)
+    }
+
+    /// Views of one turn; the others follow in the next.
+    static let viewsPerTurn = 500
+
+    private mutating func flushViews(_ now: Now) {
+        guard isConnected, term > 0 else { return }
+        var left = SchedulerCore.viewsPerTurn
+        while left > 0, let top = views.first, top.priority <= now.monotonic {
+            views.remove(top.key)
+            guard var record = schedules[top.key] else { continue }
+            let payload = view(record, now.wall).encoded
+            record.viewedAt = now.monotonic
+            record.viewHash = SchedulerCore.hash(payload)
+            schedules[top.key] = record
+            effects.append(
+                .publish(OutboundMessage(topic: viewTopic(top.key), payload: payload, retain: true)))
+            left -= 1
+        }
+    }
+
+    private static func hash(_ bytes: [UInt8]) -> UInt64 {
+        var hash = TraceHash()
+        hash.add(bytes)
+        return hash.value
+    }
+
+    func viewTopic(_ key: ScheduleKey) -> String { Topic(key.workspace, .schedule(key.name)).name }
+
+    /// What everybody sees of a schedule.
+    func view(_ record: ScheduleRecord, _ now: WallTime) -> ScheduleView {
+        var view = ScheduleView()
+        view.rev = record.rev
+        view.term = term
+        view.owner = record.definition.owner
+        view.timeZoneData = settings.zones.version
+        view.definition = RawJSON { writer in
+            writer.object {
+                $0.field("rev", record.definition.rev)
+                record.definition.document.writeFields(to: &$0)
+            }
+        }
+        view.definitionRev = record.definition.rev
+        view.state = state(record)
+        return view
+    }
+
+    private func state(_ record: ScheduleRecord) -> ScheduleState {
+        var state = ScheduleState()
+        state.status = record.status
+        state.reason = record.reason
+        state.note = record.note
+        state.until = record.until
+        if record.status == .active, !record.isUsedUp {
+            state.next = record.definition.timeline.next(5, after: record.cursor)
+            state.nextRunAt = state.next.first.map { record.definition.due($0, id: record.key.name) }
+        }
+        state.cursor = record.cursor
+        state.lastRunAt = record.lastRunAt
+        state.last = record.last
+        state.runCount = record.runCount
+        state.manual = record.manual
+        state.slots = record.slotCounts
+        if let open = record.open, let reason = open.deferred {
+            state.pendingDeferred = PendingDeferral(
+                run: record.runID(open.slot), reason: reason.rawValue, since: open.since)
+        }
+        state.live = record.runs.filter { $0.isLive && $0.isConfirmed }.prefix(Limits.liveShown).map(\.id)
+        state.failures = record.failures
+        state.createdAt = record.createdAt
+        state.updatedAt = record.updatedAt
+        return state
+    }
+
+    /// A view that came from the broker: our own echo, a stranger's, or one that nobody owns.
+    mutating func takeView(_ key: ScheduleKey, _ payload: [UInt8], _ now: Now) {
+        guard let record = schedules[key] else {
+            if payload.isEmpty { return }
+            if isAdopting { return adopt(key, payload, now) }
+            if hasHistory, isConnected {
+                effects.append(.publish(OutboundMessage(topic: viewTopic(key), payload: [], retain: true)))
+            }
+            return
+        }
+        // Not what was published last: it is put right. An own echo that was overtaken causes one more publication.
+        if let viewedAt = record.viewedAt, views.priority(of: key) == nil,
+            SchedulerCore.hash(payload) != record.viewHash
+        {
+            views.set(key, max(now.monotonic, viewedAt + 1000))
+        }
+    }
+
+    /// Takes a retained view over as if it had been put, with its cursor and counts.
+    private mutating func adopt(_ key: ScheduleKey, _ payload: [UInt8], _ now: Now) {
+        guard let view = try? ScheduleView(decoding: payload) else { return }
+        var compiler = DefinitionCompiler(id: key.name, zones: settings.zones)
+        let reader = ScheduleReader(view.definition, shortestIntervalMs: 1)
+        guard reader.problems.isEmpty,
+            var definition = compiler.compile(reader.document, anchor: view.state.createdAt)
+        else {
+            effects.append(
+                .log(
+                    LogEvent(
+                        .warning, "view_not_adopted", "A retained schedule cannot be read",
+                        [LogField("workspace", key.workspace), LogField("schedule", key.name)])))
+            return
+        }
+        definition.rev = max(1, view.definitionRev)
+        definition.owner = view.owner
+        var record = ScheduleRecord(key: key, definition: definition, cursor: view.state.cursor, now: now.wall)
+        record.take(view.state)
+        record.rev = view.rev
+        if record.status == .disabled { record.disabledAt = now.wall }
+        insert(&record, now)
+        change(key, now) { core, record in core.decideSlots(&record, now) }
+    }
+}
+
+extension ScheduleRecord {
+    /// Takes over what a view tells.
+    mutating func take(_ state: ScheduleState) {
+        status = state.status
+        reason = state.reason
+        note = state.note
+        until = state.until
+        counts = state.slots
+        counts.pending = 0
+        runCount = state.runCount
+        manual = state.manual
+        failures = state.failures
+        last = state.last
+        lastRunAt = state.lastRunAt
+        createdAt = state.createdAt
+        updatedAt = state.updatedAt
+        usedRuns = state.slots.triggered + state.slots.deferred
+    }
+}
