@@ -92,6 +92,7 @@ let package = Package(
         .testTarget(
             name: "TimingTests", dependencies: base + ["Contract", "Timing"], path: "Tests/TimingTests",
             exclude: ["Fixtures"], swiftSettings: common),
+        tests("SchedulerCoreTests", ["Contract", "Machine", "SchedulerCore"]),
         .target(
             name: "TestSupport", dependencies: machines + ["Shell", "CPlatform"], path: "Tests/TestSupport",
             swiftSettings: common),

@@ -121,11 +121,10 @@ extension SchedulerCore {
         var counts = record.counts
         counts.pending = 0
         writer.field("counts", counts)
-        writer.field("numbers") { list in
-            list.beginArray()
-            for number in record.numbers { list.value(number) }
-            list.endArray()
-        }
+        writer.key("numbers")
+        writer.beginArray()
+        for number in record.numbers { writer.value(number) }
+        writer.endArray()
         writer.field("last", record.last)
         writer.field("last_run", record.lastRunAt?.milliseconds)
         writer.field("last_result", record.lastResultAt?.milliseconds)
@@ -141,13 +140,11 @@ extension SchedulerCore {
     }
 
     private static func write(_ open: OpenSlot, _ writer: inout JSONWriter) {
-        writer.object {
-            $0.field("slot", open.slot.milliseconds)
-            $0.field("due", open.due.milliseconds)
-            $0.field("deferred", open.deferred)
-            $0.field("since", open.since.milliseconds)
-            $0.field("repeat", open.isRepeat)
-        }
+        writer.field("slot", open.slot.milliseconds)
+        writer.field("due", open.due.milliseconds)
+        writer.field("deferred", open.deferred)
+        writer.field("since", open.since.milliseconds)
+        writer.field("repeat", open.isRepeat)
     }
 
     // Reading.

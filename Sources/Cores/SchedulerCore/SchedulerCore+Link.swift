@@ -19,7 +19,7 @@ extension SchedulerCore {
         for key in schedules.keys.sorted() {
             change(key, now) { core, record in
                 core.checkAfterStart(&record, now)
-                core.boundCursor(&record, now)
+                if record.cursor - now.wall > SchedulerCore.longestBackwardMs { core.moveBack(&record, now) }
                 core.decideSlots(&record, now)
             }
         }
@@ -206,9 +206,10 @@ extension SchedulerCore {
         defer { clockOffset = offset }
         guard term > 0, let before = clockOffset, abs(offset - before) > SchedulerCore.clockStepMs else { return }
         raiseClockAlert(offset - before, now)
+        let isFarBack = before - offset > SchedulerCore.longestBackwardMs
         for key in schedules.keys.sorted() {
             change(key, now) { core, record in
-                core.boundCursor(&record, now)
+                if isFarBack, record.cursor > now.wall { core.moveBack(&record, now) }
                 core.decideSlots(&record, now)
             }
         }
@@ -218,9 +219,9 @@ extension SchedulerCore {
     /// A clock that was set back by more moves the cursor back too.
     static let longestBackwardMs = 3 * 3_600_000
 
-    /// A cursor that lies too far ahead of the clock would keep a schedule silent: it comes back to now.
-    private func boundCursor(_ record: inout ScheduleRecord, _ now: Now) {
-        guard record.cursor - now.wall > SchedulerCore.longestBackwardMs else { return }
+    /// A cursor that lies far ahead of the clock would keep a schedule silent: it comes back to now. Slots up to the
+    /// highest cursor ever keep their run ids and are not counted again.
+    private func moveBack(_ record: inout ScheduleRecord, _ now: Now) {
         record.highest = max(record.highest, record.cursor)
         record.cursor = now.wall
         record.isDirty = true
