@@ -84,7 +84,7 @@ let package = Package(
         tests("DeterminismTests", []),
         tests("WireTests", []),
         tests("TimeModelTests", []),
-        tests("ContractTests", ["Contract"]),
+        tests("ContractTests", ["Contract", "DispatcherCore", "SchedulerCore"]),
         .testTarget(
             name: "StrangerTests", dependencies: ["TestSupport"], path: "Tests/StrangerTests", swiftSettings: common),
         tests("DispatcherCoreTests", ["Contract", "Machine", "DispatcherCore"]),

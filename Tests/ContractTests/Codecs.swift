@@ -12,6 +12,8 @@ enum Codecs {
         case "assign", "cancel", "revoke", "load", "unload", "beat_ack", "error": return of(WorkMessage.self)
         case "command_executor_load", "command_executor_unload":
             return { try DispatcherCommand(decoding: $0).raw.bytes }
+        case "command_schedule_put", "command_schedule_preview": return nil  // documents: see `ServiceTests`
+        case let command where command.hasPrefix("command_schedule_"): return of(ScheduleCommand.self)
         default:
             let dispatchers = Noun.allCases.filter { $0.service == "dispatcher" }
             let isCommand = dispatchers.contains { message.hasPrefix("command_\($0.rawValue)_") }
