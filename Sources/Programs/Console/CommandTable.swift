@@ -4,7 +4,7 @@ import Contract
 enum CommandTable {
     /// Every command, in the order of the help.
     static let commands: [Command] =
-        start + tasks + capabilities + circuits + executors + brokers + settings + help
+        start + tasks + capabilities + circuits + executors + schedules + watching + brokers + settings + help
 
     /// Commands that begin something.
     private static let start: [Command] = [

@@ -1,0 +1,126 @@
+import Contract
+
+extension CommandTable {
+    private static let scheduleName = Argument("SCHEDULE", "the schedule", live: .schedule)
+    private static let zoneFolderFlag = Flag("tzdir", .text("FOLDER"), "zone files; /usr/share/zoneinfo")
+
+    /// `schedule`.
+    static let schedules: [Command] = [
+        Command(
+            "schedule put", "creates or replaces a schedule",
+            arguments: [
+                scheduleName, Argument("DOCUMENT", "JSON, @FILE or -; instead of flags", isOptional: true),
+            ],
+            flags: [
+                Flag("cron", .text("EXPR"), "fires by a cron expression"),
+                Flag("every", .duration, "fires at this distance"),
+                Flag("at", .text("TIME"), "fires once, at an RFC 3339 time; without offset local in --tz"),
+                Flag("tz", .text("ZONE"), "zone of the rule; UTC"),
+                Flag("start-at", .text("TIME"), "with --every: the first time"),
+                Flag("capability", .text("NAME"), "what is run"),
+                Flag("action", .text("NAME"), "which of the capability's actions"),
+                Flag("input", .text("JSON"), "its input: JSON, @FILE or -"),
+                Flag("agent", .text("NAME"), "the executor that runs it; anybody when absent"),
+                Flag("timeout", .duration, "time limit of one attempt"),
+                Flag("priority", .word(["low", "normal", "high", "critical"]), "the lane"),
+                Flag("misfire", .word(["skip", "defer_once"]), "what happens to a missed run; skip"),
+                Flag("note", .text("TEXT"), "for people"),
+                Flag("disabled", .none, "begins paused"),
+                Flag("if-rev", .integer(0), "0: only if new; N: only if unchanged since N"),
+            ],
+            shared: [.bus, .json, .time],
+            examples: [
+                Example("martlet schedule put tick --every 10s --capability demo.echo", "Every ten seconds."),
+                Example(
+                    "martlet schedule put report --cron '0 9 * * 1-5' --tz Europe/Berlin --capability report.daily "
+                        + "--misfire defer_once", "Working days at nine; once late rather than never."),
+                Example("martlet schedule put backup @backup.json --if-rev 0", "A document; only if there is none."),
+            ], action: ScheduleCommands.put),
+        Command(
+            "schedule get", "shows a schedule with its state", arguments: [scheduleName],
+            examples: [Example("martlet schedule get tick", "One schedule.")], action: ScheduleCommands.get),
+        Command(
+            "schedule list", "lists the schedules", flags: pageFlags,
+            examples: [Example("martlet schedule list", "What runs when.")], action: ScheduleCommands.list),
+        Command(
+            "schedule delete", "deletes a schedule; runs that are live go on", arguments: [scheduleName],
+            flags: [Flag("if-rev", .integer(0), "only if unchanged since this revision")], shared: [.request, .yes],
+            examples: [Example("martlet schedule delete tick --yes", "Delete it.")], action: ScheduleCommands.delete),
+        Command(
+            "schedule pause", "pauses a schedule", arguments: [scheduleName],
+            flags: [
+                Flag("note", .text("TEXT"), "why"), Flag("until", .text("TIME"), "resumes by itself, RFC 3339"),
+            ],
+            examples: [Example("martlet schedule pause tick --note maintenance", "No more runs.")],
+            action: ScheduleCommands.pause),
+        Command(
+            "schedule resume", "lets a paused schedule go on", arguments: [scheduleName],
+            flags: [Flag("catch-up", .none, "runs the latest slot that was missed in the pause")],
+            examples: [Example("martlet schedule resume tick", "From now on again.")],
+            action: ScheduleCommands.resume),
+        Command(
+            "schedule enable", "makes a disabled schedule active again", arguments: [scheduleName],
+            examples: [Example("martlet schedule enable tick", "After it has ended or failed too often.")],
+            action: ScheduleCommands.enable),
+        Command(
+            "schedule trigger", "runs a schedule's work now", arguments: [scheduleName],
+            flags: [Flag("request-id", .text("NAME"), "the same name is the same run; random when absent")],
+            examples: [Example("martlet schedule trigger report", "Now, whatever the rule says; prints the task.")],
+            action: ScheduleCommands.trigger),
+        Command(
+            "schedule preview", "shows the next times of an expression, a document or a schedule",
+            arguments: [Argument("WHAT", "a cron expression, @FILE, or a schedule", isOptional: true, live: .schedule)],
+            flags: [
+                Flag("tz", .text("ZONE"), "zone of an expression; UTC"),
+                Flag("from", .text("TIME"), "from this date or RFC 3339 time on; now"),
+                Flag("count", .integer(1), "so many; 5"),
+                Flag("seed", .text("ID"), "the schedule's id, for H in an expression"),
+                Flag("dst-gap", .word(["auto", "after", "skip"]), "local times that do not exist"),
+                Flag("dst-overlap", .word(["auto", "first", "last", "both"]), "local times that come twice"),
+                Flag("batch", .none, "answers JSON lines from standard input"), zoneFolderFlag,
+            ],
+            examples: [
+                Example(
+                    "martlet schedule preview '30 2 * * *' --tz Europe/Berlin --from 2026-03-28 --count 3",
+                    "Around a change of the clock."),
+                Example("martlet schedule preview report --count 10", "The next ten of a schedule that exists."),
+            ],
+            details: [
+                "An expression is answered here, without a broker, by the functions that fire it; a document or a schedule "
+                    + "by the scheduler. With --batch each line {\"id\",\"expr\",\"tz\",\"start\"} is answered by one "
+                    + "{\"id\",\"next\"} or {\"id\",\"reject\"}.",
+            ], action: PreviewCommands.preview),
+        Command(
+            "schedule zone", "shows a zone's offset from UTC",
+            arguments: [Argument("ZONE", "an IANA name", isOptional: true)],
+            flags: [
+                Flag("at", .text("TIME"), "at this date or RFC 3339 time; now"),
+                Flag("batch", .none, "answers JSON lines from standard input"), zoneFolderFlag,
+            ], shared: [],
+            examples: [Example("martlet schedule zone Europe/Berlin --at 2026-07-01", "Offset and abbreviation.")],
+            action: PreviewCommands.zone),
+    ]
+
+    /// What watches.
+    static let watching: [Command] = [
+        Command(
+            "tail", "prints events, alerts and results as they come",
+            flags: [
+                Flag("task", .text("ID"), "only of this task"),
+                Flag("capability", .text("NAME"), "only of this capability"),
+                Flag("executor", .text("NAME"), "only of this executor"),
+                Flag("event", .text("NAME"), "only these events; or: alert, result"),
+                Flag("principal", .text("NAME"), "only of this principal"),
+                Flag("count", .integer(1), "ends after so many"),
+            ],
+            shared: [.bus, .json, .time],
+            examples: [
+                Example("martlet tail", "Everything this account may read, until Ctrl-C."),
+                Example("martlet tail --capability print.label --json", "The messages themselves."),
+            ],
+            details: [
+                "Events need the operator role; results are those of one's own tasks. Events of a task's life need "
+                    + "task_events in the dispatcher's configuration; martlet up has it on.",
+            ], action: TailCommand.run),
+    ]
+}
