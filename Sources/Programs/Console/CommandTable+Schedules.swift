@@ -88,7 +88,7 @@ extension CommandTable {
             details: [
                 "An expression is answered here, without a broker, by the functions that fire it; a document or a schedule "
                     + "by the scheduler. With --batch each line {\"id\",\"expr\",\"tz\",\"start\"} is answered by one "
-                    + "{\"id\",\"next\"} or {\"id\",\"reject\"}.",
+                    + "{\"id\",\"next\"} or {\"id\",\"reject\"}."
             ], action: PreviewCommands.preview),
         Command(
             "schedule zone", "shows a zone's offset from UTC",
@@ -120,7 +120,7 @@ extension CommandTable {
             ],
             details: [
                 "Events need the operator role; results are those of one's own tasks. Events of a task's life need "
-                    + "task_events in the dispatcher's configuration; martlet up has it on.",
-            ], action: TailCommand.run),
+                    + "task_events in the dispatcher's configuration; martlet up has it on."
+            ], action: TailCommand.run)
     ]
 }

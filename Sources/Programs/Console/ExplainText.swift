@@ -15,6 +15,11 @@ struct ExplainText {
         text = TaskText(terminal, now)
     }
 
+    /// Codes that say something of the task itself, not of executors.
+    private static let ownCodes = [
+        "turn", "settling", "paused", "push_wait", "delay", "retry_delay", "needs", "awaiting_approval",
+    ]
+
     /// More candidates than this are counted by code before they are listed.
     static let listed = 8
 
@@ -67,8 +72,9 @@ struct ExplainText {
         default: break
         }
         let total = ExplainText.counts(why).reduce(0) { $0 + $1.count }
-        let single = ["turn", "settling", "paused", "push_wait", "delay", "retry_delay", "needs", "awaiting_approval"]
-        if single.contains(code) || total == 0 { return "Not running: \(CodeBook.meaning(code)) (\(code))." }
+        if ExplainText.ownCodes.contains(code) || total == 0 {
+            return "Not running: \(CodeBook.meaning(code)) (\(code))."
+        }
         return "Not running: none of \(total) executor\(total == 1 ? "" : "s") can take it now."
     }
 
@@ -100,7 +106,11 @@ struct ExplainText {
         _ code: String, _ candidates: [JSONValue], _ capability: String, _ why: JSONValue
     ) -> [String] {
         var parts: [String] = []
-        if let own = CodeBook.runsWhen(code, executor: "an executor") { parts.append(own) }
+        if candidates.isEmpty || ExplainText.ownCodes.contains(code),
+            let own = CodeBook.runsWhen(code, executor: "an executor")
+        {
+            parts.append(own)
+        }
         for candidate in candidates.prefix(ExplainText.listed) {
             let executor = TaskText.field(candidate, "executor")
             guard let part = CodeBook.runsWhen(TaskText.field(candidate, "code"), executor: executor) else { continue }

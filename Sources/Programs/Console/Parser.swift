@@ -1,4 +1,5 @@
 import Contract
+import Shell
 
 /// A command line that was understood.
 struct Invocation: Sendable {
@@ -207,6 +208,6 @@ enum Nearest {
     /// The only name that begins like `text`, else the nearest by edits.
     static func name(to text: String, in names: [String]) -> String? {
         let longer = names.filter { $0.hasPrefix(text) }
-        return longer.count == 1 ? longer.first : Names.nearest(to: text, in: names)
+        return longer.count == 1 ? longer.first : Suggestion.nearest(to: text, among: names.sorted())
     }
 }

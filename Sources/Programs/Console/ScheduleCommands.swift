@@ -88,7 +88,9 @@ enum ScheduleCommands {
         for key in ["capability", "action", "priority"] {
             if let text = invocation.text(key) { work.append(.init(key, .string(text))) }
         }
-        if let text = invocation.text("input") { work.append(.init("input", JSONValue(try session.json(text, what: "input")))) }
+        if let text = invocation.text("input") {
+            work.append(.init("input", JSONValue(try session.json(text, what: "input"))))
+        }
         if let ms = invocation.duration("timeout") { work.append(.init("timeout_ms", .number(String(ms)))) }
         return work
     }
@@ -184,7 +186,9 @@ enum ScheduleCommands {
             let counts = ["decided", "triggered", "deferred", "pending"].map { "\($0) \(TaskText.field(slots, $0))" }
             add("slots", counts.joined(separator: ", "))
             if case .object(let skipped)? = slots["skipped"], !skipped.isEmpty {
-                add("skipped", skipped.map { "\(Terminal.escape($0.key)) \($0.value.intValue ?? 0)" }.joined(separator: ", "))
+                add(
+                    "skipped",
+                    skipped.map { "\(Terminal.escape($0.key)) \($0.value.intValue ?? 0)" }.joined(separator: ", "))
             }
         }
         if let pending = state["pending_deferred"], pending != .null {

@@ -17,7 +17,8 @@ struct SchedulePreview {
         do throws(CronError) { parsed = try CronExpression(expression, seed: seed) } catch {
             let hint = error.hint.map { "; \($0)" } ?? ""
             throw Failure(
-                .refused, "at character \(error.offset + 1) of \"\(Terminal.escape(expression))\": \(error.reason)\(hint)",
+                .refused,
+                "at character \(error.offset + 1) of \"\(Terminal.escape(expression))\": \(error.reason)\(hint)",
                 code: .invalidSpec, tries: ["martlet help schedule preview"])
         }
         guard parsed.everFires else {
@@ -55,7 +56,9 @@ struct SchedulePreview {
             // What the wall would have shown: the expression's first time in the gap, read without a zone.
             let span = zone.span(at: second)
             let plain = CronTimeline(timeline.expression, zone: .utc)
-            guard let missing = plain.next(after: WallTime(milliseconds: (span.seenUntil - 1) * 1000)) else { return "" }
+            guard let missing = plain.next(after: WallTime(milliseconds: (span.seenUntil - 1) * 1000)) else {
+                return ""
+            }
             let local = CivilTime(seconds: floorDivide(missing.milliseconds, 1000))
             return "\(SchedulePreview.clock(local, showsSeconds)) does not exist that day"
         case .repeatedFirst?: return "comes twice; this is the first"
@@ -116,7 +119,9 @@ enum PreviewCommands {
                     }
                 }.bytes)
         }
-        if !session.wantsJSON { for line in table.lines() { session.terminal.print(line.replacing("  ", with: "   ")) } }
+        if !session.wantsJSON {
+            for line in table.lines() { session.terminal.print(line.replacing("  ", with: "   ")) }
+        }
     }
 
     /// A cron expression has blanks; a macro is a word of a closed list.
@@ -140,7 +145,9 @@ enum PreviewCommands {
     /// `schedule zone`.
     static func zone(_ session: Session) throws(Failure) -> ExitStatus {
         if session.invocation.has("batch") {
-            guard session.invocation.arguments.isEmpty else { throw .usage("--batch reads its lines from standard input") }
+            guard session.invocation.arguments.isEmpty else {
+                throw .usage("--batch reads its lines from standard input")
+            }
             return try batch(session) { lines, line in lines.zone(line) }
         }
         guard let name = session.invocation.argument(0) else {
@@ -148,7 +155,8 @@ enum PreviewCommands {
         }
         var folder = try ZoneFolder(session.invocation.text("tzdir"))
         let zone = try folder.zone(name)
-        let at = try session.invocation.text("at").map { text throws(Failure) in try start(text, zone) } ?? SystemClock.wall
+        let at =
+            try session.invocation.text("at").map { text throws(Failure) in try start(text, zone) } ?? SystemClock.wall
         let offset = zone.offset(at: floorDivide(at.milliseconds, 1000))
         let minutes = abs(offset.seconds) / 60
         let clock = [minutes / 60, minutes % 60].map { $0 < 10 ? "0\($0)" : String($0) }.joined(separator: ":")

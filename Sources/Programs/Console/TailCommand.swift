@@ -15,7 +15,7 @@ struct TailCommand {
         let tail = TailCommand(
             session: session,
             filters: flags.compactMap { flag in session.invocation.text(flag).map { (flag, $0) } })
-        do throws(Failure) { try tail.follow() } catch where error.status == .interrupted { return .done }
+        do throws(Failure) { try tail.follow() } catch  where error.status == .interrupted { return .done }
         return .done
     }
 
@@ -65,29 +65,30 @@ struct Happening {
             self.init(event, name)
         case .alert(let key):
             let alert = try? Alert(decoding: payload)
-            at = alert?.since
-            name = "alert"
-            subject = Terminal.escape(key)
-            change = alert.map { Terminal.escape("\($0.severity.rawValue): \($0.text)") } ?? "over"
-            names = ["event": "alert"]
+            self.init(
+                at: alert?.since, name: "alert", subject: key,
+                change: alert.map { "\($0.severity.rawValue): \($0.text)" } ?? "over", names: ["event": "alert"])
         case .result(let principal, let capability, let id):
             guard let result = try? TaskResult(decoding: payload) else { return nil }
-            at = result.finishedAt
-            name = "result"
-            subject = Terminal.escape(id)
-            change = Happening.change(result)
-            names = [
-                "event": "result", "task": id, "capability": capability, "principal": principal,
-                "executor": result.executor ?? "",
-            ]
+            self.init(
+                at: result.finishedAt, name: "result", subject: id, change: Happening.change(result),
+                names: [
+                    "event": "result", "task": id, "capability": capability, "principal": principal,
+                    "executor": result.executor ?? "",
+                ])
         default: return nil
         }
     }
 
-    private init(_ event: Event, _ name: String) {
-        at = event.at
+    private init(at: WallTime?, name: String, subject: String, change: String, names: [String: String]) {
+        self.at = at
         self.name = Terminal.escape(name)
-        subject = Terminal.escape(event.subject)
+        self.subject = Terminal.escape(subject)
+        self.change = Terminal.escape(change)
+        self.names = names
+    }
+
+    private init(_ event: Event, _ name: String) {
         let data = event.data.map { JSONValue($0) } ?? .null
         var found = ["event": event.event.rawValue, "principal": event.actor]
         for key in ["task", "capability", "executor", "principal"] {
@@ -96,8 +97,7 @@ struct Happening {
         if event.event.rawValue.hasPrefix("TASK_") { found["task"] = found["task"] ?? event.subject }
         if event.event.rawValue.hasPrefix("CIRCUIT_") { found["capability"] = found["capability"] ?? event.subject }
         if event.event.rawValue.hasPrefix("EXECUTOR_") { found["executor"] = found["executor"] ?? event.subject }
-        names = found
-        change = Happening.change(data)
+        self.init(at: event.at, name: name, subject: event.subject, change: Happening.change(data), names: found)
     }
 
     /// Whether a filter lets it pass.
@@ -107,7 +107,7 @@ struct Happening {
         guard case .object(let fields) = data else { return "" }
         return fields.map { field in
             let text = field.value.stringValue ?? field.value.raw.text
-            return Terminal.escape("\(field.key)=\(text)")
+            return "\(field.key)=\(text)"
         }.joined(separator: " ")
     }
 
@@ -120,13 +120,14 @@ struct Happening {
         if let cost = result.cost, cost > 0 { tail.append("cost \(cost)") }
         if let error = result.error { tail.append(error.code.rawValue) }
         if !tail.isEmpty { words.append("  " + tail.joined(separator: ", ")) }
-        return Terminal.escape(words.joined(separator: " "))
+        return words.joined(separator: " ")
     }
 
     /// `14:06:41.003 CIRCUIT_HALF_OPEN  print.label   after 30 s`.
     func line(at now: WallTime, _ terminal: Terminal) -> String {
         let when = at ?? now
-        let text = terminal.timeStyle == .local ? Happening.localClock(when) : String(when.rfc3339.dropFirst(11).prefix(12))
+        let text =
+            terminal.timeStyle == .local ? Happening.localClock(when) : String(when.rfc3339.dropFirst(11).prefix(12))
         return "\(text) \(name.padded(to: 19))\(subject)" + (change.isEmpty ? "" : "   \(change)")
     }
 

@@ -20,7 +20,9 @@ struct ZoneFolder {
             throw .usage("--tzdir \(Terminal.escape(self.path)) is no folder")
         }
         let version = try? FileText.read("\(self.path)/+VERSION", limit: 4096)
-        let source = (FileHandle(forReadingAtPath: "\(self.path)/tzdata.zi")?.readData(ofLength: 64)).map { [UInt8]($0) }
+        let source = (FileHandle(forReadingAtPath: "\(self.path)/tzdata.zi")?.readData(ofLength: 64)).map {
+            [UInt8]($0)
+        }
         catalog = ZoneCatalog(version: ZoneCatalog.version(versionFile: version, source: source))
         if FileText.exists("\(self.path)/UTC") { load("UTC", again: true) }
     }

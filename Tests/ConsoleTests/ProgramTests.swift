@@ -1,0 +1,92 @@
+import TestSupport
+import Testing
+
+/// The program itself, without a broker.
+@Suite struct ProgramTests {
+    @Test func usageErrorsExitWith64() async throws {
+        let outcome = try await martlet(["tsk"], try TemporaryFolder())
+        #expect(outcome.status == 64)
+        #expect(outcome.output.isEmpty)
+        #expect(outcome.errors == "martlet: \"tsk\" is no command. Did you mean \"task\"? Try: martlet help\n")
+    }
+
+    @Test func helpAndVersionExitWith0() async throws {
+        let folder = try TemporaryFolder()
+        for words in [
+            [], ["--help"], ["help", "task"], ["task", "get", "--help"], ["help", "examples"], ["help", "--man"],
+        ] {
+            let outcome = try await martlet(words, folder)
+            #expect(outcome.status == 0)
+            #expect(!outcome.output.isEmpty)
+        }
+        #expect(try await martlet(["--version"], folder).output == "martlet 0.1.0\n")
+    }
+
+    @Test func aBrokerThatIsNotThereIs69() async throws {
+        let port = try FreePort.take()
+        let outcome = try await martlet(
+            ["run", "demo.echo", "--broker", "mqtt://127.0.0.1:\(port)"], try TemporaryFolder())
+        #expect(outcome.status == 69)
+        #expect(outcome.errors.contains("cannot reach the broker at mqtt://127.0.0.1:\(port)"))
+    }
+
+    @Test func graveVerbsAskAndNobodyIsThere() async throws {
+        let outcome = try await martlet(["circuit", "open", "print.label"], try TemporaryFolder())
+        #expect(outcome.status == 64)
+        #expect(outcome.errors.contains("--yes"))
+    }
+
+    @Test func unknownContextsAreConfigurationErrors() async throws {
+        let outcome = try await martlet(["task", "list", "--context", "nowhere"], try TemporaryFolder())
+        #expect(outcome.status == 78)
+    }
+
+    @Test func previewShowsAGapAsTheHelpDoes() async throws {
+        let words = [
+            "schedule", "preview", "30 2 * * *", "--tz", "Europe/Berlin", "--from", "2026-03-28", "--count", "3",
+        ]
+        let outcome = try await martlet(words, try TemporaryFolder())
+        #expect(outcome.status == 0)
+        #expect(
+            outcome.output == """
+                2026-03-28 02:30 CET    2026-03-28T01:30:00Z
+                2026-03-29 03:00 CEST   2026-03-29T01:00:00Z   02:30 does not exist that day
+                2026-03-30 02:30 CEST   2026-03-30T00:30:00Z
+
+                """)
+    }
+
+    @Test func batchLinesAreAnsweredInOrder() async throws {
+        let folder = try TemporaryFolder()
+        let input = """
+            {"id":1,"expr":"*/5 * * * *","tz":"Europe/Paris","start":1700000000}
+            no json
+            {"id":"x","expr":"0 0 31 2 *","start":1}
+            {"id":2,"expr":"* * * * *","tz":"Nowhere/At_All","start":1}
+            """
+        let preview = try await martlet(["schedule", "preview", "--batch"], folder, input: input)
+        #expect(preview.status == 0)
+        #expect(
+            preview.output == """
+                {"id":1,"next":[1700000100,1700000400,1700000700,1700001000,1700001300]}
+                {"id":null,"reject":"invalid_json"}
+                {"id":"x","next":[]}
+                {"id":2,"reject":"invalid_spec"}
+
+                """)
+        let zone = try await martlet(
+            ["schedule", "zone", "--batch"], folder, input: "{\"tz\":\"America/New_York\",\"at\":1700000000}\n")
+        #expect(
+            zone.output
+                == "{\"tz\":\"America/New_York\",\"at\":1700000000,\"off\":-18000,\"dst\":false,\"abbr\":\"EST\"}\n")
+    }
+
+    @Test func codesAreExplained() async throws {
+        let folder = try TemporaryFolder()
+        let outcome = try await martlet(["code", "busy"], folder)
+        #expect(outcome.output.hasPrefix("busy: a queue is full."))
+        let unknown = try await martlet(["code", "bussy"], folder)
+        #expect(unknown.status == 66)
+        #expect(unknown.errors.contains("Did you mean \"busy\"?"))
+    }
+}
