@@ -5,11 +5,13 @@ public import Wire
 public struct ScheduleCommand: Hashable, Sendable {
     /// `delete`: only if the definition has this revision.
     public var ifRev: Int?
-    /// `list`: how many; after which schedule.
+    /// `list`: how many.
     public var limit: Int?
+    /// `list`: after which schedule.
     public var after: String?
-    /// `pause`: why, and until when.
+    /// `pause`: why.
     public var note: String?
+    /// `pause`: until when.
     public var until: WallTime?
     /// `resume`: run the latest slot that the pause swallowed.
     public var catchUp = false
@@ -71,12 +73,15 @@ public struct ScheduleNote: Hashable, Sendable, WireWritable {
     public var schedule: String
     /// The run.
     public var run: String?
-    /// The event that it tells of, and the reason of a skip.
+    /// The event that it tells of.
     public var event: String?
+    /// The reason of a skip.
     public var reason: String?
     /// How the run ended.
     public var status: Status?
+    /// Why it did not end well.
     public var code: Code?
+    /// The same for people.
     public var message: String?
     /// The slot.
     public var scheduledAt: WallTime?

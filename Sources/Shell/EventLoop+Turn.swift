@@ -130,10 +130,20 @@ extension EventLoop {
     /// Compacts the journal when it has grown, and looks at the free space once a second.
     func maintain(at now: Now) {
         if parts.journal.wantsCompaction { compact() }
+        checkForChanges(at: now)
         guard now.monotonic >= nextSpaceCheck else { return }
         nextSpaceCheck = now.monotonic + LoopTiming.spaceCheckInterval
         let writable = toldWritable ? parts.journal.hasFreeSpace : parts.journal.hasAmpleSpace
         if writable != toldWritable { tellWritable(writable, at: now) }
+    }
+
+    /// Reads everything again when something outside has changed.
+    private func checkForChanges(at now: Now) {
+        let due = nextChangeCheck ?? now.monotonic + LoopTiming.changeCheckInterval
+        nextChangeCheck = now.monotonic < due ? due : now.monotonic + LoopTiming.changeCheckInterval
+        guard now.monotonic >= due, parts.hasChanged() else { return }
+        reload(at: now)
+        if commit(at: now) { perform(at: now) }
     }
 
     private func tellWritable(_ writable: Bool, at now: Now) {
@@ -174,6 +184,8 @@ extension EventLoop {
 enum LoopTiming {
     /// Milliseconds between two looks at the free space.
     static let spaceCheckInterval = 1000
+    /// Milliseconds between two looks at what is outside.
+    static let changeCheckInterval = 60_000
     /// A sync of more ms is worth a warning.
     static let slowSync = 1000
     /// Milliseconds from SIGTERM, or from the core's wish to quit, to the end.

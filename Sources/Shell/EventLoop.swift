@@ -24,6 +24,8 @@ public struct LoopParts<Core: Service> {
     public var signals: SignalWatch?
     /// Milliseconds from SIGTERM to the end, for a core that does not quit by itself; 5000 unless set.
     public var leaveTime = LoopTiming.leaveTime
+    /// Looked at once a minute: whether something outside changed that asks for `reload` without a signal.
+    public var hasChanged: () -> Bool = { false }
 
     /// The parts that every loop needs.
     public init(makeCore: @escaping () -> Core, journal: Journal, link: Link, log: LogWriter) {
@@ -64,6 +66,8 @@ public final class EventLoop<Core: Service> {
     var ending: Ending?
     var leaveBy: MonotonicTime?
     var nextSpaceCheck = MonotonicTime(milliseconds: 0)
+    /// When to look outside for changes.
+    var nextChangeCheck: MonotonicTime?
     var nextAlive: MonotonicTime?
     var forbiddenAttempts = 0
     var everConnected = false

@@ -38,6 +38,9 @@ public struct ServiceDescription<Core: Service> {
     /// Milliseconds from SIGTERM to the end, for a core that does not quit by itself; 5000 unless set.
     public var leaveTime: (Configuration) -> Int = { _ in LoopTiming.leaveTime }
 
+    /// Looked at once a minute: whether something outside of the configuration changed, so that all is read again.
+    public var hasChanged: (Configuration) -> Bool = { _ in false }
+
     /// A daemon with no keys of its own, unless set.
     public init(
         role: String, version: String, summary: String, makeCore: @escaping (Configuration, ServiceStart) -> Core
@@ -141,6 +144,7 @@ public struct ServiceRunner<Core: Service> {
         parts.servedFirst = description.servedFirst
         parts.leaveTime = description.leaveTime(configuration)
         parts.reload = { reload(arguments, running: configuration, log: log) }
+        parts.hasChanged = { [description] in description.hasChanged(configuration) }
         log.write(
             LogEvent(
                 .info, "starting", "martlet-\(description.role) \(description.version)",

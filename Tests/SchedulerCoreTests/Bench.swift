@@ -114,18 +114,17 @@ final class Bench {
         update.state = .queued
         let topic = Topic(workspace, .update(principal: principal, capability: capability, id: id)).name
         var list = [InboundMessage(topic: topic, payload: update.encoded)]
-        if dispatcher == .completes { list.append(resultMessage(id, .success, workspace, capability)) }
+        if dispatcher == .completes { list.append(resultMessage(id, .success, capability)) }
         return list
     }
 
     func resultMessage(
-        _ id: String, _ status: Status, _ workspace: String = "main", _ capability: String = "run", code: Code? = nil,
-        retryAfterMs: Int? = nil
+        _ id: String, _ status: Status, _ capability: String = "run", code: Code? = nil, retryAfterMs: Int? = nil
     ) -> InboundMessage {
         var result = TaskResult(task: id, status: status, finishedAt: wall)
         if let code { result.error = ErrorBody(code, "a fault", retryAfterMs: retryAfterMs) }
         result.durationMs = 12
-        let topic = Topic(workspace, .result(principal: "scheduler", capability: capability, id: id)).name
+        let topic = Topic("main", .result(principal: "scheduler", capability: capability, id: id)).name
         return InboundMessage(topic: topic, payload: result.encoded)
     }
 
@@ -153,12 +152,11 @@ final class Bench {
 
     /// A document with the usual target and what `rest` adds.
     @discardableResult func put(
-        _ id: String, _ type: String, _ spec: String, _ rest: String = "", agent: String = "desk", by: String = "shop"
+        _ id: String, _ type: String, _ spec: String, _ rest: String = "", agent: String = "desk"
     ) -> Reply? {
         command(
             "put", id,
-            #"{"type":"\#(type)","spec":\#(spec),"target":{"workspace_id":"main","agent_id":"\#(agent)"}\#(rest)}"#,
-            by: by)
+            #"{"type":"\#(type)","spec":\#(spec),"target":{"workspace_id":"main","agent_id":"\#(agent)"}\#(rest)}"#)
     }
 
     // Time.

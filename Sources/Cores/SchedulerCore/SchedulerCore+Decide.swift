@@ -103,7 +103,7 @@ extension SchedulerCore {
         record.isDirty = true
         guard !open.isRepeat else { return }
         let run = record.runID(open.slot)
-        emit(.misfiredDeferred, record, id: "\(run).\(EventName.misfiredDeferred.rawValue)", run: run, now) {
+        emit(.misfiredDeferred, record, .run(run), now) {
             $0.field("reason", reason)
             $0.field("run", run)
             $0.field("verdict", open.verdict)
@@ -128,7 +128,7 @@ extension SchedulerCore {
         if reason.event == .misfiredSkipped { totals.missed += range.count } else { totals.skipped += range.count }
         noteOverlap(&record, reason, now)
         let run = record.runID(range.last)
-        emit(reason.event, record, id: "\(run).\(reason.event.rawValue)", run: run, now) {
+        emit(reason.event, record, .run(run), now) {
             $0.field("reason", reason)
             $0.field("count", range.count)
             $0.field("first", range.first)
@@ -179,7 +179,7 @@ extension SchedulerCore {
         record.until = nil
         record.disabledAt = now.wall
         record.isDirty = true
-        emit(.scheduleDisabled, record, now) { $0.field("reason", reason) }
+        emit(.scheduleDisabled, record, .scheduler, now) { $0.field("reason", reason) }
     }
 }
 

@@ -59,6 +59,16 @@ struct Outbox: Hashable, Sendable {
     }
 }
 
+/// What an event comes from.
+enum EventCause {
+    /// The scheduler itself.
+    case scheduler
+    /// A command of a principal.
+    case principal(String)
+    /// A run, which names the event: one that is sent again keeps its id.
+    case run(String)
+}
+
 /// Alerts that stand.
 struct AlertState: Hashable, Sendable {
     /// Until when the step of the clock is told.
@@ -75,21 +85,21 @@ struct AlertState: Hashable, Sendable {
 extension SchedulerCore {
     /// Journals an event and queues it; metadata only.
     mutating func emit(
-        _ name: EventName, _ record: ScheduleRecord, id: String? = nil, actor: String? = nil, run: String? = nil,
-        _ now: Now, _ data: (inout JSONWriter) -> Void
-    ) {
-        emit(name, record.key, id: id, actor: actor, run: run, now, data)
-    }
-
-    mutating func emit(
-        _ name: EventName, _ key: ScheduleKey, id: String?, actor: String?, run: String?, _ now: Now,
+        _ name: EventName, _ record: ScheduleRecord, _ cause: EventCause, _ now: Now,
         _ data: (inout JSONWriter) -> Void
     ) {
+        let key = record.key
         let seq = outbox.lastSeq + 1
         var event = Event(
-            eventID: id ?? "\(key.name).\(term)-\(seq).\(name.rawValue)", event: name, seq: seq, at: now.wall,
-            actor: actor ?? settings.principal, workspace: key.workspace, subject: key.name)
-        event.correlationID = run
+            eventID: "\(key.name).\(term)-\(seq).\(name.rawValue)", event: name, seq: seq, at: now.wall,
+            actor: settings.principal, workspace: key.workspace, subject: key.name)
+        switch cause {
+        case .scheduler: break
+        case .principal(let principal): event.actor = principal
+        case .run(let run):
+            event.eventID = "\(run).\(name.rawValue)"
+            event.correlationID = run
+        }
         event.data = RawJSON { writer in writer.object { data(&$0) } }
         let topic = Topic(key.workspace, .event(name: name.rawValue, key: key.eventKey)).name
         let payload = event.encoded

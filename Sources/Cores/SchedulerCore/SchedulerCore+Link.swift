@@ -1,7 +1,7 @@
 import Contract
 import Determinism
 public import Machine
-public import TimeModel
+import TimeModel
 import Timing
 import Wire
 
@@ -79,15 +79,17 @@ extension SchedulerCore {
         outbox.resend()
     }
 
-    mutating func reload(_ configuration: [UInt8], _ now: Now) {
-        settings.apply(configuration)
+    mutating func reload(_ text: [UInt8], _ now: Now) {
+        guard let reload = SchedulerReload(text) else { return }
+        settings.apply(reload.configuration)
+        if let zones = reload.zones { take(zones, now) }
         for key in schedules.keys.sorted() {
             change(key, now) { core, record in core.decideSlots(&record, now) }
         }
     }
 
     /// New zone data: slots from now on follow it. A next slot that moved is told; a zone that vanished keeps its data.
-    public mutating func adopt(zones: ZoneCatalog, at now: Now, emitting output: inout [ServiceEffect]) {
+    private mutating func take(_ zones: ZoneCatalog, _ now: Now) {
         var newer = zones
         newer.keepMissing(from: settings.zones)
         guard newer != settings.zones else { return }
@@ -101,7 +103,6 @@ extension SchedulerCore {
             }
         }
         if isOtherRelease, isConnected { publishRecord(state: isEnding ? .down : .up) }
-        handle(.wake, at: now, emitting: &output)
     }
 
     private mutating func takeZones(_ record: inout ScheduleRecord, _ now: Now) {
@@ -114,7 +115,7 @@ extension SchedulerCore {
         guard fresh.timeline.next(after: now.wall) != before else { return }
         // Slots up to now followed the older data; what the newer one would add there is not owed.
         if record.status == .active { moveCursor(&record, max(record.cursor, now.wall)) }
-        emit(.scheduleUpdated, record, now) {
+        emit(.scheduleUpdated, record, .scheduler, now) {
             $0.field("rev", fresh.rev)
             $0.field("reason", "tzdb")
         }

@@ -142,7 +142,7 @@ extension SchedulerCore {
         }
         insert(&record, now)
         change(caller.key, now) { core, record in
-            core.emit(.scheduleCreated, record, actor: caller.principal, now) { $0.field("rev", 1) }
+            core.emit(.scheduleCreated, record, .principal(caller.principal), now) { $0.field("rev", 1) }
             core.decideSlots(&record, now)
         }
         return done(schedules[caller.key] ?? record, accepted.warnings, now)
@@ -170,7 +170,7 @@ extension SchedulerCore {
         record.isDirty = true
         journalDefinition(record)
         let rev = record.definition.rev
-        emit(.scheduleUpdated, record, actor: caller.principal, now) {
+        emit(.scheduleUpdated, record, .principal(caller.principal), now) {
             $0.field("rev", rev)
             $0.field("reason", "put")
         }

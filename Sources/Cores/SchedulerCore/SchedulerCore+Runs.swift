@@ -135,9 +135,7 @@ extension SchedulerCore {
             if run.deferred { record.counts.deferred += 1 } else { record.counts.triggered += 1 }
         }
         let trigger = run.kind == .manual ? RunTrigger.manual : record.definition.trigger
-        emit(
-            .scheduleTriggered, record, id: "\(run.id).\(EventName.scheduleTriggered.rawValue)", run: run.id, now
-        ) {
+        emit(.scheduleTriggered, record, .run(run.id), now) {
             $0.field("task", run.id)
             $0.field("scheduled_at", run.slot)
             $0.field("trigger", trigger)

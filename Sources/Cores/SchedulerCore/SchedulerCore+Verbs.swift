@@ -30,7 +30,7 @@ extension SchedulerCore {
         record.until = until
         record.isDirty = true
         guard !wasPaused else { return }
-        emit(.schedulePaused, record, actor: actor, now) {
+        emit(.schedulePaused, record, .principal(actor), now) {
             $0.field("reason", "operator")
             $0.field("until", until)
             $0.field("note", note)
@@ -60,7 +60,7 @@ extension SchedulerCore {
         record.until = nil
         record.isDirty = true
         leavePause(&record, catchUp: catchUp, now)
-        emit(.scheduleResumed, record, actor: actor, now) {
+        emit(.scheduleResumed, record, .principal(actor), now) {
             $0.field("reason", reason)
             $0.field("next_run_at", record.nextDecision())
         }
@@ -84,7 +84,7 @@ extension SchedulerCore {
         open.waitsFor = .late
         record.open = open
         let run = record.runID(latest)
-        emit(.misfiredDeferred, record, id: "\(run).\(EventName.misfiredDeferred.rawValue)", run: run, now) {
+        emit(.misfiredDeferred, record, .run(run), now) {
             $0.field("reason", SkipReason.paused)
             $0.field("run", run)
         }
@@ -99,7 +99,7 @@ extension SchedulerCore {
         }
         if let refusal = overLimit(record.key.workspace, record.definition.document) { return refusal }
         activate(&record, now)
-        emit(.scheduleResumed, record, actor: caller.principal, now) {
+        emit(.scheduleResumed, record, .principal(caller.principal), now) {
             $0.field("reason", "enabled")
             $0.field("next_run_at", record.nextDecision())
         }
@@ -180,7 +180,7 @@ extension SchedulerCore {
             skip(&record, .deleted, open, now)
         }
         if record.overlapSkips >= SchedulerCore.stalledAfter { setStalled(record.key, false, now) }
-        emit(.scheduleDeleted, record, actor: actor, now) { $0.field("reason", reason) }
+        emit(.scheduleDeleted, record, .principal(actor), now) { $0.field("reason", reason) }
         for run in record.runs where run.kind == .manual { answer(run.id, record.key, confirmed: run.isConfirmed) }
         let key = record.key
         journal {

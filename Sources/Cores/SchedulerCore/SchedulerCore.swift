@@ -9,7 +9,9 @@ import Wire
 /// A slot is decided when it is due, in one procedure for every wake, start, reconnect and step of the clock; what was
 /// decided is journaled before it is published, so it is neither lost nor run twice.
 public struct SchedulerCore: Service {
+    /// What the shell tells.
     public typealias Input = ServiceInput
+    /// What the shell is asked for.
     public typealias Effect = ServiceEffect
 
     var settings: SchedulerSettings
