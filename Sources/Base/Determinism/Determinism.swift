@@ -5,10 +5,10 @@ public struct SeededGenerator: RandomNumberGenerator, Hashable, Sendable {
     public var state: UInt64
 
     /// A generator that begins at `seed`.
-    public init(seed: UInt64) { state = seed }
+    @inlinable public init(seed: UInt64) { state = seed }
 
     /// The next 64 bits.
-    public mutating func next() -> UInt64 {
+    @inlinable public mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15
         var z = state
         z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
@@ -17,33 +17,34 @@ public struct SeededGenerator: RandomNumberGenerator, Hashable, Sendable {
     }
 
     /// A uniform integer in `range`.
-    public mutating func uniform(_ range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &self) }
+    @inlinable public mutating func uniform(_ range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &self) }
 
     /// True in `part` of `whole` cases.
-    public mutating func chance(_ part: Int, of whole: Int) -> Bool { uniform(1...max(whole, 1)) <= part }
+    @inlinable public mutating func chance(_ part: Int, of whole: Int) -> Bool { uniform(1...max(whole, 1)) <= part }
 }
 
 /// A running 64-bit FNV-1a hash, for comparing two runs of a simulation.
 public struct TraceHash: Hashable, Sendable {
     /// The hash of all that was added.
-    public private(set) var value: UInt64 = 0xCBF2_9CE4_8422_2325
+    @inlinable public var value: UInt64 { hash }
+    @usableFromInline var hash: UInt64 = 0xCBF2_9CE4_8422_2325
 
     /// The hash of nothing.
-    public init() {}
+    @inlinable public init() {}
 
     /// Adds bytes.
-    public mutating func add(_ bytes: some Sequence<UInt8>) {
-        for byte in bytes { value = (value ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
+    @inlinable public mutating func add(_ bytes: some Sequence<UInt8>) {
+        for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
     }
 
     /// Adds a text and a separator.
-    public mutating func add(_ text: String) {
+    @inlinable public mutating func add(_ text: String) {
         add(text.utf8)
         add(CollectionOfOne(0x1F))
     }
 
     /// Adds a number.
-    public mutating func add(_ number: Int) {
+    @inlinable public mutating func add(_ number: Int) {
         for shift in stride(from: 0, to: 64, by: 8) { add(CollectionOfOne(UInt8(truncatingIfNeeded: number >> shift))) }
     }
 }

@@ -1,27 +1,27 @@
 /// A priority queue whose elements can be moved and removed by their key: push, update, remove and pop in O(log n).
 /// Ties are broken by the key, so that the order never depends on hashing.
 public struct IndexedHeap<Key: Hashable & Comparable & Sendable, Priority: Comparable & Sendable>: Sendable {
-    private var entries: [(priority: Priority, key: Key)] = []
-    private var positions: [Key: Int] = [:]
+    @usableFromInline var entries: [(priority: Priority, key: Key)] = []
+    @usableFromInline var positions: [Key: Int] = [:]
 
     /// An empty queue.
-    public init() {}
+    @inlinable public init() {}
 
     /// How many keys are queued.
-    public var count: Int { entries.count }
+    @inlinable public var count: Int { entries.count }
     /// Whether nothing is queued.
-    public var isEmpty: Bool { entries.isEmpty }
+    @inlinable public var isEmpty: Bool { entries.isEmpty }
     /// The least entry.
-    public var first: (key: Key, priority: Priority)? { entries.first.map { ($0.key, $0.priority) } }
+    @inlinable public var first: (key: Key, priority: Priority)? { entries.first.map { ($0.key, $0.priority) } }
 
     /// The priority under which `key` is queued.
-    public func priority(of key: Key) -> Priority? { positions[key].map { entries[$0].priority } }
+    @inlinable public func priority(of key: Key) -> Priority? { positions[key].map { entries[$0].priority } }
 
     /// Whether `key` is queued.
-    public func contains(_ key: Key) -> Bool { positions[key] != nil }
+    @inlinable public func contains(_ key: Key) -> Bool { positions[key] != nil }
 
     /// Queues `key`, or moves it if it is queued already.
-    public mutating func set(_ key: Key, _ priority: Priority) {
+    @inlinable public mutating func set(_ key: Key, _ priority: Priority) {
         if let at = positions[key] {
             let old = entries[at].priority
             entries[at].priority = priority
@@ -34,7 +34,7 @@ public struct IndexedHeap<Key: Hashable & Comparable & Sendable, Priority: Compa
     }
 
     /// Removes `key`; returns whether it was queued.
-    @discardableResult public mutating func remove(_ key: Key) -> Bool {
+    @inlinable @discardableResult public mutating func remove(_ key: Key) -> Bool {
         guard let at = positions.removeValue(forKey: key) else { return false }
         let last = entries.removeLast()
         if at < entries.count {
@@ -47,24 +47,24 @@ public struct IndexedHeap<Key: Hashable & Comparable & Sendable, Priority: Compa
     }
 
     /// Removes and returns the least entry.
-    public mutating func popFirst() -> (key: Key, priority: Priority)? {
+    @inlinable public mutating func popFirst() -> (key: Key, priority: Priority)? {
         guard let top = first else { return nil }
         remove(top.key)
         return top
     }
 
-    private func precedes(_ a: Int, _ b: Int) -> Bool {
+    @inlinable func precedes(_ a: Int, _ b: Int) -> Bool {
         let (x, y) = (entries[a], entries[b])
         return x.priority < y.priority || (x.priority == y.priority && x.key < y.key)
     }
 
-    private mutating func swap(_ a: Int, _ b: Int) {
+    @inlinable mutating func swap(_ a: Int, _ b: Int) {
         entries.swapAt(a, b)
         positions[entries[a].key] = a
         positions[entries[b].key] = b
     }
 
-    private mutating func siftUp(_ start: Int) {
+    @inlinable mutating func siftUp(_ start: Int) {
         var child = start
         while child > 0, precedes(child, (child - 1) / 2) {
             swap(child, (child - 1) / 2)
@@ -72,7 +72,7 @@ public struct IndexedHeap<Key: Hashable & Comparable & Sendable, Priority: Compa
         }
     }
 
-    private mutating func siftDown(_ start: Int) {
+    @inlinable mutating func siftDown(_ start: Int) {
         var parent = start
         while true {
             var least = parent

@@ -105,15 +105,13 @@ public struct JSONReader: Sendable {
     }
 
     /// A word of a closed list; an unknown word is refused with the list.
-    public mutating func word<Word: RawRepresentable & CaseIterable>(_ type: Word.Type = Word.self)
+    @inlinable public mutating func word<Word: RawRepresentable & CaseIterable>(_ type: Word.Type = Word.self)
         throws(WireError) -> Word where Word.RawValue == String
     {
-        guard kind == .string else { throw expected("a text") }
-        let start = at
-        let text = takeString()
+        let before = self
+        let text = try string()
         guard let word = Word(rawValue: text) else {
-            let words = Word.allCases.map(\.rawValue).joined(separator: ", ")
-            throw refused(at: start, "must be one of \(words)")
+            throw before.refused("must be one of \(Word.allCases.map(\.rawValue).joined(separator: ", "))")
         }
         return word
     }
@@ -131,15 +129,15 @@ public struct JSONReader: Sendable {
     }
 
     /// A list of values that read themselves, at most `count` of them.
-    public mutating func list<Element: WireReadable>(_ type: Element.Type = Element.self, count: Int)
+    @inlinable public mutating func list<Element: WireReadable>(_ type: Element.Type = Element.self, count: Int)
         throws(WireError) -> [Element]
     {
         var list: [Element] = []
-        let start = at
+        let before = self
         try beginArray()
         while nextElement() {
             list.append(try Element(from: &self))
-            if list.count > count { throw refused(at: start, "more than \(count) elements") }
+            if list.count > count { throw before.refused("more than \(count) elements") }
         }
         return list
     }

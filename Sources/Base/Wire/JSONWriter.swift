@@ -17,7 +17,7 @@ public struct JSONWriter: Sendable {
     public mutating func endArray() { close(UInt8(ascii: "]")) }
 
     /// Writes an object whose fields `body` writes.
-    public mutating func object(_ body: (inout JSONWriter) -> Void) {
+    @inlinable public mutating func object(_ body: (inout JSONWriter) -> Void) {
         beginObject()
         body(&self)
         endObject()
@@ -62,7 +62,7 @@ public struct JSONWriter: Sendable {
     }
 
     /// Writes a value that writes itself.
-    public mutating func value(_ value: some WireWritable) { value.write(to: &self) }
+    @inlinable public mutating func value(_ value: some WireWritable) { value.write(to: &self) }
 
     /// Writes a field; a value of `nil` writes nothing.
     public mutating func field(_ name: String, _ text: String?) {
@@ -93,12 +93,13 @@ public struct JSONWriter: Sendable {
     }
 
     /// Writes a field that holds a word of a closed list; a value of `nil` writes nothing.
-    public mutating func field<Word: RawRepresentable>(_ name: String, _ word: Word?) where Word.RawValue == String {
+    @inlinable public mutating func field<Word: RawRepresentable>(_ name: String, _ word: Word?)
+    where Word.RawValue == String {
         field(name, word?.rawValue)
     }
 
     /// Writes a field that writes itself; a value of `nil` writes nothing.
-    public mutating func field<Value: WireWritable>(_ name: String, _ value: Value?) {
+    @inlinable public mutating func field<Value: WireWritable>(_ name: String, _ value: Value?) {
         guard let value else { return }
         key(name)
         value.write(to: &self)
@@ -113,7 +114,7 @@ public struct JSONWriter: Sendable {
     }
 
     /// Writes a list of values that write themselves.
-    public mutating func field(_ name: String, _ list: [some WireWritable]) {
+    @inlinable public mutating func field(_ name: String, _ list: [some WireWritable]) {
         key(name)
         beginArray()
         for element in list { element.write(to: &self) }
@@ -121,7 +122,7 @@ public struct JSONWriter: Sendable {
     }
 
     /// Writes a field whose value is an object with the fields that `body` writes.
-    public mutating func field(_ name: String, _ body: (inout JSONWriter) -> Void) {
+    @inlinable public mutating func field(_ name: String, _ body: (inout JSONWriter) -> Void) {
         key(name)
         object(body)
     }
@@ -162,7 +163,7 @@ public protocol WireWritable {
 
 extension WireWritable {
     /// This value as a document of its own.
-    public var encoded: [UInt8] {
+    @inlinable public var encoded: [UInt8] {
         var writer = JSONWriter()
         write(to: &writer)
         return writer.bytes
@@ -180,13 +181,13 @@ public protocol WireReadable {
 
 extension WireReadable {
     /// Reads a whole document. Throws `syntax` or `field`.
-    public init(decoding bytes: [UInt8]) throws(WireError) {
+    @inlinable public init(decoding bytes: [UInt8]) throws(WireError) {
         var reader = try JSONReader(bytes)
         try self.init(from: &reader)
     }
 
     /// Reads a value that was validated before. Throws `field`.
-    public init(_ raw: RawJSON) throws(WireError) {
+    @inlinable public init(_ raw: RawJSON) throws(WireError) {
         var reader = JSONReader(raw)
         try self.init(from: &reader)
     }
