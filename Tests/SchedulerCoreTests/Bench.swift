@@ -25,6 +25,7 @@ final class Bench {
     var journal: [[UInt8]] = []
     var intents: [Published] = []
     var events: [Event] = []
+    var seenEvents: Set<String> = []
     var logs: [LogEvent] = []
     var replies: [String: Reply] = [:]
     var retained: [String: [UInt8]] = [:]
@@ -98,7 +99,13 @@ final class Bench {
         case .intent(let principal, let capability, let id):
             intents.append(Published(topic: message.topic, message: message, at: wall))
             answers += answer(topic.workspace, principal, capability, id)
-        case .event: if let event = try? Event(decoding: message.payload) { events.append(event) }
+        case .event:
+            guard let event = try? Event(decoding: message.payload) else {
+                Issue.record("no event: \(message.topic)")
+                return
+            }
+            // At least once: one that is sent again has the same id.
+            if seenEvents.insert(event.eventID).inserted { events.append(event) }
         case .reply: replies[message.topic] = try? Reply(decoding: message.payload)
         case .notify: notes.append(Published(topic: message.topic, message: message, at: wall))
         default: break
@@ -205,6 +212,10 @@ final class Bench {
             do { try core.replay(record) } catch { Issue.record("\(error.reason)") }
         }
         give(.started)
+        if journal.count > 200 {
+            journal.removeAll()
+            core.snapshot { journal.append($0) }
+        }
         connect()
     }
 

@@ -143,7 +143,9 @@ extension SchedulerCore {
         }
     }
 
+    /// Without a connection there is nobody to tell: who asked asks again.
     mutating func send(_ reply: PendingReply, confirmed: Bool) {
+        guard isConnected else { return }
         let answer = Reply.done(data: SchedulerCore.task(reply.run, confirmed: confirmed))
         effects.append(
             .publish(OutboundMessage(topic: reply.topic, payload: answer.encoded, correlation: reply.correlation)))

@@ -1,0 +1,119 @@
+import Contract
+import Determinism
+import Machine
+import SchedulerCore
+import Testing
+import TimeModel
+import Wire
+
+/// Under random life, kills and outages every slot ends once, and the counts add up (`topics/promises.md`, G-11, G-12).
+@Suite struct AccountingTests {
+    private func step(_ bench: Bench, _ random: inout SeededGenerator) {
+        switch random.uniform(0...11) {
+        case 0: bench.status("desk", [.online, .lost, .paused][random.uniform(0...2)])
+        case 1: bench.isConnected ? bench.disconnect() : bench.connect()
+        case 2: bench.restart(after: random.uniform(0...200_000))
+        case 3: if bench.isConnected { bench.command("pause", "s") }
+        case 4:
+            let catchUp = random.chance(1, of: 2) ? #"{"catch_up":true}"# : ""
+            if bench.isConnected { bench.command("resume", "s", catchUp) }
+        case 5: if bench.isConnected { bench.command("trigger", "s", #"{"request_id":"r\#(random.uniform(0...50))"}"#) }
+        case 6: bench.dispatcher = [.away, .accepts, .completes][random.uniform(0...2)]
+        case 7: bench.jump(random.uniform(0...400_000))
+        case 8, 9:
+            guard bench.isConnected, let run = bench.known.sorted().last else { return }
+            bench.finish(run, random.chance(1, of: 3) ? .failed : .success)
+        default: bench.pass(random.uniform(0...90_000))
+        }
+        bench.give(.wake)
+    }
+
+    @Test(arguments: 0..<12)
+    func everySlotEndsOnce(seed: Int) throws {
+        var random = SeededGenerator(seed: UInt64(seed))
+        let bench = Bench()
+        let misfire = random.chance(1, of: 2) ? "defer_once" : "skip"
+        let start = bench.wall
+        bench.put(
+            "s", "interval", #"{"every_ms":60000}"#,
+            #","policy":{"misfire":"\#(misfire)","jitter_ms":\#(random.uniform(0...30_000)),"misfire_grace_ms":20000}"#)
+        for _ in 0..<200 { step(bench, &random) }
+        if !bench.isConnected { bench.connect() }
+        bench.dispatcher = .completes
+        bench.pass(700_000)
+
+        let state = try bench.state("s")
+        #expect(state.slots.decided == (state.cursor - start) / 60_000, "slots up to the cursor")
+        var ended = 0
+        var triggered: Set<String> = []
+        for event in bench.events {
+            let data = event.data.map(JSONValue.init)
+            switch event.event {
+            case .scheduleTriggered:
+                let task = try #require(data?["task"]?.stringValue)
+                #expect(triggered.insert(task).inserted, "\(task) twice")
+                if data?["trigger"]?.stringValue != "manual" { ended += 1 }
+            case .scheduleSkipped, .misfiredSkipped: ended += data?["count"]?.intValue ?? 0
+            default: break
+            }
+        }
+        #expect(ended == state.slots.decided - state.slots.pending)
+        #expect(state.runCount == triggered.count)
+        #expect(state.runCount == state.slots.triggered + state.slots.deferred + state.manual)
+    }
+
+    @Test(arguments: 0..<8)
+    func theJournalGivesTheStateAgain(seed: Int) throws {
+        var random = SeededGenerator(seed: UInt64(seed) + 1000)
+        let bench = Bench()
+        bench.put("s", "interval", #"{"every_ms":60000}"#, #","policy":{"misfire":"defer_once"}"#)
+        for _ in 0..<120 { step(bench, &random) }
+        if !bench.isConnected { bench.connect() }
+        bench.dispatcher = .away
+        bench.give(.wake)
+        let before = try bench.state("s")
+        var compact: [[UInt8]] = []
+        bench.core.snapshot { compact.append($0) }
+        bench.restart()
+        let replayed = try bench.state("s")
+        #expect(replayed.slots.decided == before.slots.decided && replayed.cursor == before.cursor)
+        #expect(replayed.runCount == before.runCount && replayed.last == before.last)
+        #expect(replayed.status == before.status && replayed.failures == before.failures)
+        bench.journal = compact
+        bench.restart()
+        #expect(try bench.state("s").slots == replayed.slots)
+    }
+
+    @Test func retainedViewsAreTakenOverWhenAskedFor() throws {
+        let bench = Bench()
+        bench.dispatcher = .completes
+        bench.put("s", "cron", #"{"expr":"0 9 * * *"}"#)
+        bench.until("2026-11-20T09:30:00Z")
+        let topic = "main/martlet1/schedule/s"
+        let view = try #require(bench.retained[topic])
+        let heir = Bench("2026-11-20T09:30:00.000Z") { $0.adopts = true }
+        heir.retained[topic] = view
+        heir.give(.message(InboundMessage(topic: topic, payload: view, retained: true)))
+        let state = try heir.state("s")
+        #expect(state.slots.triggered == 1 && state.cursor.rfc3339 == "2026-11-20T09:00:00.000Z")
+        #expect(heir.view("s")?.owner == "shop")
+        heir.until("2026-11-21T09:00:00Z")
+        #expect(heir.runs == ["s~20261121T090000Z"])
+    }
+
+    @Test func aStrangersViewIsPutRight() throws {
+        let bench = Bench()
+        bench.put("s", "cron", #"{"expr":"0 9 * * *"}"#)
+        let topic = "main/martlet1/schedule/s"
+        let own = try #require(bench.retained[topic])
+        for forged in [[UInt8]("{}".utf8), []] {
+            bench.retained[topic] = forged
+            bench.give(.message(InboundMessage(topic: topic, payload: forged, retained: true)))
+            bench.pass(5000)
+            #expect(bench.retained[topic] == own)
+        }
+        bench.restart()
+        bench.give(.message(InboundMessage(topic: "main/martlet1/schedule/ghost", payload: own, retained: true)))
+        #expect(bench.retained["main/martlet1/schedule/ghost"] == nil)
+    }
+}
