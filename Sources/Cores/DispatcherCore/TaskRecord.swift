@@ -78,7 +78,7 @@ public struct RunRecord: Hashable, Sendable {
     public var spent = 0
     /// Why the last try failed.
     public var lastError: ErrorBody?
-    /// Why a cancel was asked for, and by whom.
+    /// Why a cancel was asked for.
     public var cancelReason: String?
 
     /// Nothing yet.
@@ -118,7 +118,7 @@ public struct EndedRecord: Hashable, Sendable {
     /// When.
     public var endedAt: WallTime
     /// Its result, byte for byte as published; dropped, oldest first, when room is needed.
-    public var result: [UInt8]?
+    public var result: RawJSON?
     /// The newest epoch.
     public var epoch: Int
     /// The last executor that held it.
@@ -127,16 +127,16 @@ public struct EndedRecord: Hashable, Sendable {
     public var isApproved = false
     /// Whether it is a dead letter.
     public var isDead = false
-    /// How often it was sent again.
-    public var redrives = 0
     /// For a duplicate by key: the number of the task whose result it got.
     public var attachedTo: Int?
     /// Entries to `running`.
     public var attempts = 0
     /// Until when the result stays retained.
     public var keptUntil: WallTime?
-    /// For a step: its output and error, for its plan and for `task/get`.
+    /// What the deciding attempt took, in ms.
     public var durationMs = 0
+    /// What all its attempts cost.
+    public var spent = 0
 }
 
 /// An intent that is attached to another task by their key.
