@@ -1,0 +1,128 @@
+import Contract
+import Machine
+import TimeModel
+
+/// What is decided for a task.
+enum Match: Hashable, Sendable {
+    /// `assign` to an executor.
+    case push(Int, Judgement)
+    /// `grant` to a parked claim.
+    case pull(Int, slot: String, Judgement)
+    /// Nobody now.
+    case wait(Outlook)
+}
+
+/// One executor that passes all filters.
+private struct Bid {
+    var executor: Int
+    var judgement: Judgement
+}
+
+/// Choosing an executor (`topics/tasks.md`, which executor).
+extension Dispatcher {
+    /// The best executor for a queued task; one that failed it last only if no other passes.
+    func match(_ task: TaskRecord) -> Match {
+        guard let index = capabilityIndex[ScopedName(task.spec.key.workspace, task.spec.capability)] else {
+            return .wait(Outlook())
+        }
+        var search = Search(task: task, capability: index)
+        let avoided = runs[task.number]?.failedLast
+        for executor in capabilities[index].executors {
+            if let avoided, executors[executor].name.name == avoided { continue }
+            consider(executor, &search)
+        }
+        if let avoided, search.push == nil, search.pull == nil,
+            let executor = capabilities[index].executors.first(where: { executors[$0].name.name == avoided })
+        {
+            consider(executor, &search)
+        }
+        return choose(search)
+    }
+
+    /// What a walk over the executors has found.
+    private struct Search {
+        var task: TaskRecord
+        var capability: Int
+        var push: Bid?
+        var pull: Bid?
+        var isPushBusy = false
+        var tally = OutlookTally()
+    }
+
+    private func consider(_ executor: Int, _ search: inout Search) {
+        let pair = Pair(executor, search.capability)
+        if search.task.mode != .pull, takes(.push, executors[executor]) {
+            let judgement = judge(Candidate(task: search.task, pair: pair, mode: .push))
+            if judgement.obstacle != nil {
+                search.isPushBusy = search.isPushBusy || Dispatcher.isBusy(judgement)
+                search.tally.add(judgement)
+            } else if isBetter(Bid(executor: executor, judgement: judgement), than: search.push) {
+                search.push = Bid(executor: executor, judgement: judgement)
+            }
+        }
+        if search.task.mode != .push, takes(.pull, executors[executor]) {
+            let judgement = judge(Candidate(task: search.task, pair: pair, mode: .pull))
+            if judgement.obstacle != nil {
+                search.tally.add(judgement)
+            } else if isBetter(Bid(executor: executor, judgement: judgement), than: search.pull) {
+                search.pull = Bid(executor: executor, judgement: judgement)
+            }
+        }
+    }
+
+    private func choose(_ search: Search) -> Match {
+        if let pull = search.pull, let slot = claimSlot(search.task, pull.executor) {
+            guard let push = search.push else { return choosePull(search, pull, slot) }
+            if configuration.routing == .costFirst, isCheaper(pull, than: push) {
+                return .pull(pull.executor, slot: slot, pull.judgement)
+            }
+        }
+        if let push = search.push { return .push(push.executor, push.judgement) }
+        return .wait(search.tally.outlook)
+    }
+
+    /// Claims are served at once, unless push executors are only busy and the configuration waits for them.
+    private func choosePull(_ search: Search, _ pull: Bid, _ slot: String) -> Match {
+        let opens = search.task.queued + (configuration.pushWaitMs[search.task.spec.capability] ?? 0)
+        guard search.isPushBusy, opens > now.monotonic else {
+            return .pull(pull.executor, slot: slot, pull.judgement)
+        }
+        var outlook = search.tally.outlook
+        outlook.code = WaitCode.pushWait
+        outlook.until = min(opens, outlook.until ?? opens)
+        outlook.allKnown = false
+        return .wait(outlook)
+    }
+
+    /// Whether it could take the task but for its slots.
+    private static func isBusy(_ judgement: Judgement) -> Bool {
+        let code = judgement.obstacle?.code
+        return code == WaitCode.noSlot || code == WaitCode.reserved || code == WaitCode.maxConcurrent
+    }
+
+    private func isBetter(_ bid: Bid, than best: Bid?) -> Bool {
+        guard let best else { return true }
+        if configuration.routing == .costFirst { return isCheaper(bid, than: best) }
+        let (a, b) = (bid.judgement, best.judgement)
+        if a.score != b.score { return a.score < b.score }
+        if a.used != b.used { return a.used < b.used }
+        return executors[bid.executor].name.name < executors[best.executor].name.name
+    }
+
+    private func isCheaper(_ a: Bid, than b: Bid) -> Bool {
+        let (x, y) = (a.judgement, b.judgement)
+        if x.cost != y.cost { return x.cost < y.cost }
+        if x.latencyMs != y.latencyMs { return x.latencyMs < y.latencyMs }
+        if x.used != y.used { return x.used < y.used }
+        return executors[a.executor].name.name < executors[b.executor].name.name
+    }
+
+    /// Whether an executor works in a mode.
+    func takes(_ mode: Mode, _ executor: ExecutorRecord) -> Bool {
+        switch mode {
+        case .undecided: true
+        case .push: executor.card?.takesPush ?? false
+        case .pull: executor.isCardless || executor.card?.takesPull ?? false
+        }
+    }
+}

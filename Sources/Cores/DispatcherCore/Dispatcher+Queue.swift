@@ -1,0 +1,163 @@
+import Contract
+import Machine
+import TimeModel
+
+/// The queues: where a queued task stands, and what wakes it.
+extension Dispatcher {
+    /// Puts a queued task in its place; other states have none.
+    mutating func enqueue(_ number: Int) {
+        guard let task = tasks[number], task.state == .queued else { return }
+        let workspace = task.spec.key.workspace
+        let demand = demandNumber(task)
+        tasks[number]?.demand = demand
+        if lanes[workspace] == nil {
+            lanes[workspace] = Lanes(weights: configuration.weights)
+            workspaces.append(workspace)
+            workspaces.sort()
+        }
+        let place = Lanes.Place(
+            lane: task.spec.priority, owner: task.spec.owner, demand: demand, queued: task.queued)
+        lanes[workspace]?.insert(number, place)
+        if lanes[workspace]?.isParked(demand) ?? false, let parked = demands[demand], let code = parked.prospect,
+            let until = parked.until, until > task.deadline
+        {
+            endWithoutProspect(number, code)
+        }
+    }
+
+    /// Takes a task out of its place.
+    mutating func leaveQueue(_ task: TaskRecord) {
+        lanes[task.spec.key.workspace]?.remove(task.number)
+        if let key = waitingKey(task.spec) { concurrency[key]?.waiting.remove(task.number) }
+        tasks[task.number]?.demand = -1
+        settleDemand(task.demand, task.spec.key.workspace)
+    }
+
+    /// Forgets a demand that has no tasks any more.
+    mutating func settleDemand(_ demand: Int, _ workspace: String) {
+        guard let record = demands[demand], lanes[workspace]?.count(demand) ?? 0 == 0 else { return }
+        demands[demand] = nil
+        demandIndex[record.key] = nil
+        capabilities[record.key.capability].demands.removeAll { $0 == demand }
+        timers.remove(TimerKey(.demand, demand))
+    }
+
+    /// The group of tasks like this one.
+    private mutating func demandNumber(_ task: TaskRecord) -> Int {
+        let key = demandKey(task)
+        if let known = demandIndex[key] { return known }
+        lastDemand += 1
+        demandIndex[key] = lastDemand
+        demands[lastDemand] = Demand(key: key)
+        capabilities[key.capability].demands.append(lastDemand)
+        return lastDemand
+    }
+
+    /// What the task has in common with others.
+    mutating func demandKey(_ task: TaskRecord) -> DemandKey {
+        let spec = task.spec
+        let labels = spec.extras?.intent.requires?.filter { $0.hasPrefix("agent:") }.sorted() ?? []
+        return DemandKey(
+            capability: capabilityNumber(spec), labels: labels, mode: task.mode, assignedTo: task.assignedTo,
+            maxCost: spec.maxCost, units: spec.units, isCritical: spec.priority == .critical, delivery: spec.delivery,
+            isForced: task.isForced, owner: configuration.budgets.contains { $0.owner != nil } ? spec.owner : nil)
+    }
+
+    /// Something changed for an executor: what waits for its capabilities is looked at again.
+    mutating func touch(executor: Int) {
+        dirtyExecutors.insert(executor)
+        for capability in executors[executor].capabilities { touch(capability: capability) }
+    }
+
+    /// The views of a capability have changed.
+    mutating func touch(capability: Int) {
+        dirtyCapabilities.insert(capability)
+    }
+
+    /// Wakes all tasks that wait for a capability.
+    mutating func wake(capability: Int) {
+        let workspace = capabilities[capability].name.workspace
+        for demand in capabilities[capability].demands { wake(demand: demand, workspace) }
+    }
+
+    /// Wakes the tasks of a demand.
+    mutating func wake(demand: Int, _ workspace: String) {
+        guard lanes[workspace]?.isParked(demand) ?? false else { return }
+        lanes[workspace]?.wake(demand)
+        timers.remove(TimerKey(.demand, demand))
+        demands[demand]?.until = nil
+        demands[demand]?.prospect = nil
+    }
+
+    /// Nobody can take the tasks of a demand now; `until`: when something is known to open.
+    mutating func park(_ demand: Int, _ workspace: String, _ outlook: Outlook) {
+        lanes[workspace]?.park(demand)
+        demands[demand]?.until = outlook.until
+        demands[demand]?.prospect = outlook.allKnown ? outlook.prospect : nil
+        demands[demand]?.code = outlook.code
+        if let until = outlook.until {
+            timers.set(TimerKey(.demand, demand), max(until, now.monotonic + 1))
+        } else {
+            timers.remove(TimerKey(.demand, demand))
+        }
+    }
+
+    /// T17: no executor will be able to take it before its deadline.
+    mutating func endWithoutProspect(_ number: Int, _ code: Code) {
+        finish(number, Ending(.failed, ErrorBody(code, "no executor opens before the deadline")))
+    }
+
+    // MARK: - Decisions
+
+    /// Decisions for what can be decided: up to 64 heads of each workspace, in turn.
+    mutating func decide() {
+        for executor in dirtyExecutors.sorted() {
+            for capability in executors[executor].capabilities { wake(capability: capability) }
+        }
+        dirtyExecutors.removeAll(keepingCapacity: true)
+        moreDecisions = false
+        guard isSettled, isConnected, !isTerminating, isWritable else { return }
+        var quota = 64
+        var active = workspaces
+        while quota > 0, !active.isEmpty {
+            quota -= 1
+            active.removeAll { !decideHead($0) }
+        }
+        moreDecisions = !active.isEmpty
+    }
+
+    /// Looks at the first task of a workspace; false when there is none.
+    private mutating func decideHead(_ workspace: String) -> Bool {
+        guard let number = lanes[workspace]?.next(at: now.monotonic), let task = tasks[number] else { return false }
+        metrics.decisions += 1
+        if !isKeyFree(task.spec) {
+            lanes[workspace]?.passedOver(number)
+            waitForKey(task)
+            settleDemand(task.demand, workspace)
+            return true
+        }
+        switch match(task) {
+        case .push(let executor, let candidate): grantPush(number, executor, candidate)
+        case .pull(let executor, let slot, let candidate): grantPull(number, executor, slot, candidate)
+        case .wait(let outlook):
+            if outlook.allKnown, let until = outlook.until, let code = outlook.prospect, until > task.deadline {
+                endWithoutProspect(number, code)
+            } else {
+                park(task.demand, workspace, outlook)
+            }
+        }
+        return true
+    }
+}
+
+/// Why a task cannot be given out now, over all candidates.
+struct Outlook: Hashable, Sendable {
+    /// The code of the nearest miss.
+    var code = WaitCode.noExecutor
+    /// The earliest known moment at which a candidate opens.
+    var until: MonotonicTime?
+    /// Whether each candidate's obstacle has a known end.
+    var allKnown = false
+    /// The code of a task that ends because all of them lie past its deadline.
+    var prospect: Code?
+}

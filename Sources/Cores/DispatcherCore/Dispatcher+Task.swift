@@ -1,0 +1,227 @@
+import Contract
+import Machine
+import TimeModel
+import Wire
+
+/// Transitions of a task: the one place where its state changes while it lives.
+extension Dispatcher {
+    /// Takes an accepted task into all tables; its state is set, its record is journaled.
+    mutating func begin(_ record: TaskRecord) {
+        let number = record.number
+        var task = record
+        if task.state == .queued {
+            task.queuedAt = now.wall
+            task.queued = now.monotonic
+        }
+        enter(task)
+        journal(.accepted(task))
+        if task.spec.updates != .none, task.spec.step == nil { undelivered.insert(Token.accepted(number)) }
+        enqueue(number)
+        setTaskTimer(number)
+        event(.taskAccepted, of: task.spec)
+    }
+
+    /// Adds a task to the tables that count it.
+    mutating func enter(_ task: TaskRecord) {
+        let spec = task.spec
+        tasks[spec.number] = task
+        ids[spec.key] = spec.number
+        taskBytes += spec.size
+        ownerCounts[ScopedName(spec.key.workspace, spec.owner), default: 0] += 1
+        let capability = capabilityNumber(spec)
+        capabilities[capability].live += 1
+        if task.state == .queued { capabilities[capability].queued += 1 }
+        touch(capability: capability)
+        if let key = spec.extras?.intent.dedupKey {
+            dedupKeys[DedupKey(workspace: spec.key.workspace, capability: spec.capability, key: key)] = spec.number
+        }
+    }
+
+    /// Index of a task's capability in the registry.
+    mutating func capabilityNumber(_ spec: TaskSpec) -> Int {
+        capabilityNumber(ScopedName(spec.key.workspace, spec.capability))
+    }
+
+    /// Changes the state of a live task: `rev` rises, the journal has it, who wants updates gets one.
+    mutating func transition(_ number: Int, to state: TaskState, code: Code? = nil, hasNewInput: Bool = false) {
+        guard var task = tasks[number] else { return }
+        let old = task.state
+        if old == .queued { leaveQueue(task) }
+        task.state = state
+        task.code = code
+        task.rev += 1
+        if state != .delayed && state != .awaitingApproval {
+            task.readyAt = nil
+            task.ready = nil
+        }
+        if state == .queued, task.queuedAt == nil {
+            task.queuedAt = now.wall
+            task.queued = now.monotonic
+        }
+        tasks[number] = task
+        let capability = capabilityNumber(task.spec)
+        if old != state {
+            if old == .queued { capabilities[capability].queued -= 1 }
+            if state == .queued { capabilities[capability].queued += 1 }
+        }
+        touch(capability: capability)
+        journalChange(number, hasNewInput: hasNewInput)
+        tellState(task)
+        enqueue(number)
+        setTaskTimer(number)
+        setAttemptTimer(number)
+    }
+
+    /// Journals a live task as it is now.
+    mutating func journalChange(_ number: Int, hasNewInput: Bool = false) {
+        guard let task = tasks[number] else { return }
+        journal(
+            .changed(TaskChange(task: task, lease: leases[number], run: runs[number], hasNewInput: hasNewInput)))
+    }
+
+    /// Tells a transition to a sender that wants all of them.
+    private mutating func tellState(_ task: TaskRecord) {
+        guard task.spec.updates == .all, task.spec.step == nil else { return }
+        var update = Update(.state, task: task.spec.key.id, state: task.state, rev: task.rev, at: now.wall)
+        update.code = task.code
+        tell(update, of: task.spec)
+    }
+
+    /// Publishes an update on the sender's topic.
+    mutating func tell(_ update: Update, of spec: TaskSpec, token: Int? = nil) {
+        let place = Topic.Place.update(principal: spec.key.principal, capability: spec.capability, id: spec.key.id)
+        publish(spec.key.workspace, place, update.encoded, token: token)
+    }
+
+    /// Tells that an intent is a task now.
+    mutating func tellAccepted(_ number: Int) {
+        guard let task = tasks[number], undelivered.contains(Token.accepted(number)) else { return }
+        var update = Update(.accepted, task: task.spec.key.id, state: task.state, rev: task.rev, at: task.spec.acceptedAt)
+        update.timeoutMs = task.spec.isPlan ? nil : expectedTimeout(task.spec)
+        if task.state == .awaitingApproval { update.code = .approvalRequired }
+        tell(update, of: task.spec, token: Token.accepted(number))
+    }
+
+    /// The time limit that applies to an attempt as far as it is known before one is given out.
+    func expectedTimeout(_ spec: TaskSpec) -> Int {
+        var limit = spec.timeoutMs
+        if limit == 0, let index = capabilityIndex[ScopedName(spec.key.workspace, spec.capability)] {
+            let cards = capabilities[index].executors.compactMap {
+                registrations[Pair($0, index)]?.entry.timeoutMs
+            }
+            limit = cards.max() ?? 0
+        }
+        if limit == 0 { limit = Defaults.timeoutMs }
+        return max(1, min(limit, configuration.timeoutCapMs, spec.deadlineAt - now.wall))
+    }
+
+    // MARK: - Times
+
+    /// Sets the one timer of a task: the earliest of deadline, delay, approval and `expires_at`.
+    mutating func setTaskTimer(_ number: Int) {
+        guard let task = tasks[number] else {
+            timers.remove(TimerKey(.task, number))
+            return
+        }
+        var due = task.deadline
+        if let ready = task.ready { due = min(due, ready) }
+        if task.attempts == 0, task.state.isWaiting, let expires = task.spec.expiresAt {
+            due = min(due, now.clock(expires))
+        }
+        if task.state == .canceling { due = .distant }
+        timers.set(TimerKey(.task, number), due)
+    }
+
+    /// Sets the timer of a lease: the earliest of its times.
+    mutating func setAttemptTimer(_ number: Int) {
+        let key = TimerKey(.attempt, number)
+        if let due = leases[number]?.nextDue { heldTimers.set(key, due) } else { heldTimers.remove(key) }
+    }
+
+    /// What is due for a task: its deadline, its expiry, its approval, the end of its delay.
+    mutating func taskDue(_ number: Int) {
+        guard let task = tasks[number] else { return }
+        if task.state != .canceling, now.monotonic >= task.deadline {
+            fenceHolder(number, code: .expired, cancels: true)
+            finish(number, Ending(.timeout, ErrorBody(.expired, "the deadline is over")))
+        } else if task.attempts == 0, task.state.isWaiting, let expires = task.spec.expiresAt, now.wall >= expires {
+            finish(number, Ending(.rejected, ErrorBody(.expired, "expires_at is over")))
+        } else if let ready = task.ready, now.monotonic >= ready {
+            switch task.state {
+            case .delayed: becomeReady(number)
+            case .awaitingApproval:
+                event(.approvalExpired, of: task.spec)
+                finish(number, Ending(.rejected, ErrorBody(.approvalExpired, "nobody decided in time")))
+            default: break
+            }
+        } else {
+            setTaskTimer(number)
+        }
+    }
+
+    /// A task's delay is over, or its approval is given.
+    mutating func becomeReady(_ number: Int) {
+        guard let task = tasks[number] else { return }
+        if task.spec.isPlan {
+            transition(number, to: .running)
+            startPlan(number)
+        } else if let ready = task.spec.extras?.intent.delayMs.map({ task.spec.acceptedAt + $0 }), ready > now.wall,
+            task.attempts == 0, task.state == .awaitingApproval
+        {
+            tasks[number]?.readyAt = ready
+            tasks[number]?.ready = now.clock(ready)
+            transition(number, to: .delayed)
+        } else {
+            transition(number, to: .queued)
+        }
+    }
+
+    // MARK: - Cancel
+
+    /// Cancels a task (`topics/tasks.md`, cancel); returns its state afterwards.
+    mutating func cancel(_ number: Int, reason: String?, graceMs: Int, by principal: String) -> TaskState? {
+        guard let task = tasks[number] else { return ended[number].map { TaskState($0.status) } }
+        if task.spec.isPlan, task.state == .running {
+            stopPlan(number, Ending(.canceled, nil), reason: reason)
+            return tasks[number]?.state ?? ended[number].map { TaskState($0.status) }
+        }
+        switch task.state {
+        case .offered:
+            fenceHolder(number, code: .staleEpoch, cancels: false)
+            finish(number, Ending(.canceled, cancelError(reason)))
+        case .running:
+            runs[number, default: RunRecord()].cancelReason = reason
+            leases[number]?.cancelUntil = now.monotonic + graceMs
+            leases[number]?.execUntil = nil
+            transition(number, to: .canceling)
+            if let lease = leases[number] { sendCancel(task.spec, lease, graceMs: graceMs, reason: reason) }
+        case .canceling: break
+        default: finish(number, Ending(.canceled, cancelError(reason)))
+        }
+        return tasks[number]?.state ?? ended[number].map { TaskState($0.status) }
+    }
+
+    /// What a canceled task's result says, when somebody gave a reason.
+    func cancelError(_ reason: String?) -> ErrorBody? {
+        reason.map { ErrorBody(Code(rawValue: "canceled"), $0) }
+    }
+}
+
+extension MonotonicTime {
+    /// Later than anything that is due.
+    static let distant = MonotonicTime(milliseconds: Int.max / 4)
+}
+
+/// Numbers under which the broker's acknowledgements are awaited: the task's number and what was published of it.
+enum Token {
+    /// The update that tells of acceptance.
+    static func accepted(_ number: Int) -> Int { number * 4 }
+    /// The result.
+    static func result(_ number: Int) -> Int { number * 4 + 1 }
+    /// The dead letter.
+    static func dead(_ number: Int) -> Int { number * 4 + 2 }
+    /// The task's number of a token.
+    static func number(_ token: Int) -> Int { token / 4 }
+    /// What it names: 0 accepted, 1 result, 2 dead letter.
+    static func kind(_ token: Int) -> Int { token % 4 }
+}

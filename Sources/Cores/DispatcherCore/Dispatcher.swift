@@ -1,0 +1,265 @@
+import Contract
+import Determinism
+public import Machine
+public import TimeModel
+import Wire
+
+/// The dispatcher's core (`topics/tasks.md`): it accepts intents, chooses executors, gives leases, takes outcomes and
+/// tells results. A value without clock, file or random source: the shell and the simulator run the same.
+public struct Dispatcher: Service {
+    /// What happens to a service.
+    public typealias Input = ServiceInput
+    /// What a service wants done.
+    public typealias Effect = ServiceEffect
+
+    // What it was made with.
+    var configuration: DispatcherConfiguration
+    var generator: SeededGenerator
+    let boot: String
+
+    // The moment and the effects of the input under way.
+    var now = Now(wall: WallTime(milliseconds: 0), monotonic: MonotonicTime(milliseconds: 0))
+    var out: [ServiceEffect] = []
+
+    // Counters that never fall.
+    var term = 0
+    var lastEpoch = 0
+    var lastNumber = 0
+    var eventSequence = 0
+
+    // Tasks.
+    var tasks: [Int: TaskRecord] = [:]
+    var leases: [Int: Lease] = [:]
+    var runs: [Int: RunRecord] = [:]
+    var ids: [TaskKey: Int] = [:]
+    var attached: [Int: AttachedRecord] = [:]
+    var attachments: [Int: [Int]] = [:]
+    var ended: [Int: EndedRecord] = [:]
+    var endedOrder = NumberQueue()
+    var resultsOrder = NumberQueue()
+    var resultBytes = 0
+    var dead: [Int: EndedRecord] = [:]
+    var deadOrder = NumberQueue()
+    var deadBytes = 0
+    var redrives: [Int: Int] = [:]
+    var undelivered: Set<Int> = []
+    var answers: [Int: AnswerPlace] = [:]
+    var taskBytes = 0
+    var ownerCounts: [ScopedName: Int] = [:]
+    var dedupKeys: [DedupKey: Int] = [:]
+    var concurrency: [ScopedName: ConcurrencyState] = [:]
+    var plans: [Int: PlanRun] = [:]
+
+    // The registry.
+    var executors: [ExecutorRecord] = []
+    var executorIndex: [ScopedName: Int] = [:]
+    var capabilities: [CapabilityRecord] = []
+    var capabilityIndex: [ScopedName: Int] = [:]
+    var registrations: [Pair: Registration] = [:]
+    var firstSeen: [SeenKey: WallTime] = [:]
+
+    // Order and limits.
+    var workspaces: [String] = []
+    var lanes: [String: Lanes] = [:]
+    var demands: [Int: Demand] = [:]
+    var demandIndex: [DemandKey: Int] = [:]
+    var lastDemand = 0
+    var circuits: [CircuitKey: Circuit] = [:]
+    var circuitTimers: [Int: CircuitKey] = [:]
+    var circuitNumbers: [CircuitKey: Int] = [:]
+    var rates = RateTable()
+    var spending = SpendingTable()
+    var policy = PolicyTable()
+
+    // Times.
+    var timers = IndexedHeap<TimerKey, MonotonicTime>()
+    var heldTimers = IndexedHeap<TimerKey, MonotonicTime>()
+    var dueAt: MonotonicTime?
+
+    // The connection and the service itself.
+    var isConnected = false
+    var isSettled = false
+    var isReady = false
+    var isTerminating = false
+    var isWritable = true
+    var heldSince: MonotonicTime?
+    var startedAt = WallTime(milliseconds: 0)
+    var moreDecisions = false
+    var notes: [Int] = []
+    var dirtyExecutors: Set<Int> = []
+    var dirtyCapabilities: Set<Int> = []
+    var changedConflicts: Set<Int> = []
+    var unansweredClaims: [SlotName] = []
+    var views: [String: PublishedView] = [:]
+    var foreignViews: Set<String> = []
+    var pendingLoads: [Int: PendingLoad] = [:]
+    var lastLoad = 0
+    var alerts: [String: WallTime] = [:]
+    var metrics = DispatcherMetrics()
+
+    /// A dispatcher in its first state; `seed` feeds its random waits and its boot word.
+    public init(configuration: DispatcherConfiguration, seed: UInt64) {
+        self.configuration = configuration
+        generator = SeededGenerator(seed: seed)
+        boot = "d" + String(generator.next(), radix: 36)
+        applyConfiguration()
+    }
+
+    /// Takes one input and appends what is to be done, in order.
+    public mutating func handle(_ input: ServiceInput, at now: Now, emitting effects: inout [ServiceEffect]) {
+        self.now = now
+        notePassedTime()
+        switch input {
+        case .started: start()
+        case .connected: connected()
+        case .disconnected: disconnected()
+        case .message(let message): receive(message)
+        case .delivered(let token): delivered(token)
+        case .wake: break
+        case .childEnded: break
+        case .journalWritable(let flag): journalWritable(flag)
+        case .terminate: terminate()
+        case .reload(let bytes): reload(bytes)
+        }
+        runTimers()
+        decide()
+        answerClaims()
+        finishTurn()
+        dueAt = nextWake
+        effects.append(contentsOf: out)
+        out.removeAll(keepingCapacity: true)
+    }
+
+    /// Until when nothing is due; `nil`: nothing is ever due without a further input.
+    public var nextWake: MonotonicTime? {
+        if moreDecisions { return now.monotonic }
+        let held = isHeld ? nil : heldTimers.first?.priority
+        return [timers.first?.priority, held].compactMap { $0 }.min()
+    }
+
+    /// Whether times of leases, offers and silence stand still: without a connection, and until what is retained has
+    /// come, nobody can be heard.
+    var isHeld: Bool { !isSettled }
+
+    // MARK: - Effects
+
+    /// Appends a record to the journal.
+    mutating func journal(_ record: JournalRecord) { out.append(.append(record.encoded)) }
+
+    /// Publishes, if there is a connection; what matters is published again after the next one.
+    mutating func publish(_ message: OutboundMessage) {
+        guard isConnected else { return }
+        out.append(.publish(message))
+    }
+
+    /// Publishes a value on a topic.
+    mutating func publish(
+        _ workspace: String, _ place: Topic.Place, _ payload: [UInt8], token: Int? = nil, to answer: AnswerPlace? = nil
+    ) {
+        guard isConnected else { return }
+        let topic = answer?.topic ?? Topic(workspace, place).name
+        out.append(
+            .publish(OutboundMessage(topic: topic, payload: payload, correlation: answer?.correlation, token: token)))
+    }
+
+    /// Writes a log line.
+    mutating func log(_ level: LogLevel, _ name: String, _ text: String, _ fields: [LogField] = []) {
+        out.append(.log(LogEvent(level, name, text, fields)))
+    }
+}
+
+/// Where an answer goes when the request names a place of its own, and what is echoed in it.
+struct AnswerPlace: Hashable, Sendable {
+    /// Below the sender's own topics, else absent.
+    var topic: String?
+    /// Echoed.
+    var correlation: [UInt8]?
+
+    /// The place that `message` names; a topic counts only below one of `prefixes`.
+    init?(_ message: InboundMessage, below prefixes: [String]) {
+        if message.responseTopic == nil && message.correlation == nil { return nil }
+        correlation = message.correlation
+        if let wanted = message.responseTopic, prefixes.contains(where: { wanted.hasPrefix($0) }),
+            !wanted.utf8.contains(UInt8(ascii: "+")), !wanted.utf8.contains(UInt8(ascii: "#"))
+        {
+            topic = wanted
+        }
+    }
+}
+
+/// Whose place a dedup key takes.
+struct DedupKey: Hashable, Sendable {
+    /// The workspace.
+    var workspace: String
+    /// The capability.
+    var capability: String
+    /// The key.
+    var key: String
+}
+
+/// Which executor first offered which capability when.
+struct SeenKey: Hashable, Sendable, Comparable {
+    /// The executor.
+    var executor: ScopedName
+    /// The capability.
+    var capability: String
+
+    static func < (a: SeenKey, b: SeenKey) -> Bool { (a.executor, a.capability) < (b.executor, b.capability) }
+}
+
+/// One slot of one executor.
+struct SlotName: Hashable, Sendable {
+    /// Index of the executor.
+    var executor: Int
+    /// The slot.
+    var slot: String
+}
+
+/// A queue of task numbers; what was removed elsewhere is passed over by its user.
+struct NumberQueue: Hashable, Sendable {
+    private var numbers: [Int] = []
+    private var head = 0
+
+    /// How many there are.
+    var count: Int { numbers.count - head }
+    /// The oldest.
+    var first: Int? { head < numbers.count ? numbers[head] : nil }
+    /// All, oldest first.
+    var all: ArraySlice<Int> { numbers[head...] }
+
+    /// Adds one at the end.
+    mutating func append(_ number: Int) { numbers.append(number) }
+
+    /// Takes the oldest.
+    mutating func popFirst() -> Int? {
+        guard let number = first else { return nil }
+        head += 1
+        if head > 1024, head * 2 > numbers.count {
+            numbers.removeFirst(head)
+            head = 0
+        }
+        return number
+    }
+}
+
+/// What is due at a time.
+struct TimerKey: Hashable, Sendable, Comparable {
+    /// What for; the order decides between equal times.
+    enum Kind: UInt8, Sendable {
+        case task, attempt, zombie, silence, claim, identity, demand, circuit, offer, capability, view, kept
+        case load, settle, memory, metrics, notes, approvals
+    }
+
+    /// What for.
+    var kind: Kind
+    /// Of which: number of the task, index of the executor or capability, …
+    var id: Int
+
+    /// A key.
+    init(_ kind: Kind, _ id: Int = 0) {
+        self.kind = kind
+        self.id = id
+    }
+
+    static func < (a: TimerKey, b: TimerKey) -> Bool { (a.kind.rawValue, a.id) < (b.kind.rawValue, b.id) }
+}
