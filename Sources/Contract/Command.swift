@@ -37,7 +37,7 @@ public enum Noun: String, CaseIterable, Hashable, Sendable {
 
 /// The fields of the dispatcher's commands; each verb uses those that its page names. An empty payload is `{}`.
 public struct DispatcherCommand: Hashable, Sendable {
-    /// Owner of the task, when it is another than the caller.
+    /// Owner of the task, when it is another than the caller; for `list` also `*`, all.
     public var principal: String?
     /// Why.
     public var reason: String?
@@ -99,7 +99,7 @@ extension DispatcherCommand: WireReadable, WireWritable {
 
     private mutating func read(_ key: String, _ reader: inout JSONReader) throws(WireError) {
         switch key {
-        case "principal": principal = try reader.name()
+        case "principal": principal = try reader.nameOrAll()
         case "reason": reason = try reader.string(limit: Limits.text)
         case "grace_ms": graceMs = try reader.milliseconds(limit: 3_600_000)
         case "state": state = try reader.word()
@@ -144,6 +144,18 @@ extension DispatcherCommand: WireReadable, WireWritable {
             $0.field("limit", limit)
             $0.field("after", after)
         }
+    }
+}
+
+extension JSONReader {
+    /// A name, or `*` for all.
+    fileprivate mutating func nameOrAll() throws(WireError) -> String {
+        var copy = self
+        if try copy.string(limit: Names.idLimit) == "*" {
+            self = copy
+            return "*"
+        }
+        return try name()
     }
 }
 

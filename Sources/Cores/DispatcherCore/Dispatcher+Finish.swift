@@ -1,4 +1,5 @@
 import Contract
+import Determinism
 import Machine
 import TimeModel
 import Wire
@@ -48,6 +49,7 @@ extension Dispatcher {
         remember(number, record)
         if task.spec.step == nil { undelivered.insert(Token.result(number)) }
         if isDead { undelivered.insert(Token.dead(number)) }
+        if task.spec.step != nil || task.spec.isPlan { undelivered.insert(Token.log(number)) }
         journalEnd(number, record)
         if task.spec.updates == .all, task.spec.step == nil {
             var update = Update(
@@ -66,13 +68,16 @@ extension Dispatcher {
             $0.field("duration_ms", result.durationMs)
         }
         if let step = task.spec.step { stepEnded(step, number, record, ending) }
-        if task.spec.isPlan { plans[number] = nil }
+        if task.spec.isPlan {
+            plans[number] = nil
+            publishLog(number)
+        }
     }
 
     /// Journals an end.
     private mutating func journalEnd(_ number: Int, _ record: EndedRecord) {
         var mask = 0
-        for kind in 1...2 where undelivered.contains(number * 4 + kind) { mask |= 1 << kind }
+        for kind in 1...3 where undelivered.contains(number * 4 + kind) { mask |= 1 << kind }
         journal(.ended(number: number, record, undelivered: mask, onlyDead: false))
     }
 
@@ -80,7 +85,6 @@ extension Dispatcher {
     mutating func leave(_ task: TaskRecord) {
         let number = task.number
         if task.state == .queued { leaveQueue(task) }
-        if let demand = waitingKey(task.spec) { concurrency[demand]?.waiting.remove(number) }
         let capability = capabilityNumber(task.spec)
         capabilities[capability].live -= 1
         if task.state == .queued { capabilities[capability].queued -= 1 }
@@ -185,7 +189,7 @@ extension Dispatcher {
     }
 
     /// A first that ends other than `success` frees its key; one that succeeds keeps it only for its window.
-    private mutating func releaseDedup(_ spec: TaskSpec, _ status: Status) {
+    mutating func releaseDedup(_ spec: TaskSpec, _ status: Status) {
         guard let intent = spec.extras?.intent, let key = intent.dedupKey else { return }
         let place = DedupKey(workspace: spec.key.workspace, capability: spec.capability, key: key)
         guard dedupKeys[place] == spec.number else { return }
@@ -197,21 +201,29 @@ extension Dispatcher {
 
     /// Keeps an ended task as long as ids are remembered.
     mutating func remember(_ number: Int, _ record: EndedRecord) {
+        restore(number, record)
+        if let until = record.keptUntil { timers.set(TimerKey(.kept, number), now.clock(until)) }
+        if !timers.contains(TimerKey(.memory)) { timers.set(TimerKey(.memory), now.monotonic + 60_000) }
+        limitMemory()
+    }
+
+    /// Puts an ended task into the tables.
+    mutating func restore(_ number: Int, _ record: EndedRecord) {
         ended[number] = record
         endedOrder.append(number)
         if let result = record.result {
             resultBytes += result.bytes.count + (record.spec.input?.bytes.count ?? 0)
             resultsOrder.append(number)
         }
-        if record.isDead {
-            dead[number] = record
-            dead[number]?.result = nil
-            deadOrder.append(number)
-            deadBytes += record.spec.size
-        }
-        if let until = record.keptUntil { timers.set(TimerKey(.kept, number), now.clock(until)) }
-        if !timers.contains(TimerKey(.memory)) { timers.set(TimerKey(.memory), now.monotonic + 60_000) }
-        limitMemory()
+        if record.isDead { rememberDead(number, record) }
+    }
+
+    /// Keeps a dead letter, to be sent again.
+    mutating func rememberDead(_ number: Int, _ record: EndedRecord) {
+        dead[number] = record
+        dead[number]?.result = nil
+        deadOrder.append(number)
+        deadBytes += record.spec.size
     }
 
     /// Forgets what is over the limits of number, age and size, the oldest first.
@@ -244,7 +256,8 @@ extension Dispatcher {
             resultBytes -= (record.result?.bytes.count ?? 0) + (record.spec.input?.bytes.count ?? 0)
         }
         if ids[record.spec.key] == number { ids[record.spec.key] = nil }
-        for kind in 0...2 { undelivered.remove(number * 4 + kind) }
+        if let holder = record.holder { epochIndex[holder.epoch] = nil }
+        for kind in 0...3 { undelivered.remove(number * 4 + kind) }
         if let key = record.spec.extras?.intent.dedupKey {
             let place = DedupKey(workspace: record.spec.key.workspace, capability: record.spec.capability, key: key)
             if dedupKeys[place] == number { dedupKeys[place] = nil }
@@ -255,6 +268,10 @@ extension Dispatcher {
     mutating func dropResult() -> Bool {
         while let number = resultsOrder.popFirst() {
             guard let record = ended[number], let result = record.result else { continue }
+            if let step = record.spec.step, plans[step.plan] != nil {
+                resultsOrder.append(number)
+                return false
+            }
             resultBytes -= result.bytes.count + (record.spec.input?.bytes.count ?? 0)
             ended[number]?.result = nil
             ended[number]?.spec = record.spec.with(input: nil)

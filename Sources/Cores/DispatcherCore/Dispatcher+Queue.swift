@@ -1,4 +1,5 @@
 import Contract
+import Determinism
 import Machine
 import TimeModel
 
@@ -78,6 +79,10 @@ extension Dispatcher {
     mutating func wake(capability: Int) {
         let workspace = capabilities[capability].name.workspace
         for demand in capabilities[capability].demands { wake(demand: demand, workspace) }
+        guard !capabilities[capability].aside.isEmpty else { return }
+        let aside = capabilities[capability].aside
+        capabilities[capability].aside.removeAll()
+        for number in aside { enqueue(number) }
     }
 
     /// Wakes the tasks of a demand.
@@ -142,11 +147,33 @@ extension Dispatcher {
         case .wait(let outlook):
             if outlook.allKnown, let until = outlook.until, let code = outlook.prospect, until > task.deadline {
                 endWithoutProspect(number, code)
+            } else if isUnsupported(task) {
+                finish(number, Ending(.failed, ErrorBody(.skillNotLoaded, "every executor refuses it as unsupported")))
+            } else if outlook.code == WaitCode.tooSlow {
+                setAside(task)
             } else {
                 park(task.demand, workspace, outlook)
             }
         }
         return true
+    }
+}
+
+extension Dispatcher {
+    /// Whether all who offer a task's capability have refused it as unsupported.
+    private func isUnsupported(_ task: TaskRecord) -> Bool {
+        guard let index = capabilityIndex[ScopedName(task.spec.key.workspace, task.spec.capability)] else {
+            return false
+        }
+        let executors = capabilities[index].executors
+        return !executors.isEmpty
+            && executors.allSatisfy { registrations[Pair($0, index)]?.isUnsupported ?? false }
+    }
+
+    /// A task that only its own deadline keeps from running: others of its demand may still run.
+    private mutating func setAside(_ task: TaskRecord) {
+        lanes[task.spec.key.workspace]?.passedOver(task.number)
+        capabilities[capabilityNumber(task.spec)].aside.append(task.number)
     }
 }
 

@@ -162,7 +162,7 @@ extension Dispatcher {
     }
 
     /// Check 3: somebody offers the capability.
-    private mutating func checkCapability(_ submission: Submission) throws(Refusal) -> Int? {
+    mutating func checkCapability(_ submission: Submission) throws(Refusal) -> Int? {
         if submission.capability == Names.planCapability { return nil }
         let name = ScopedName(submission.key.workspace, submission.capability)
         if let index = capabilityIndex[name], !capabilities[index].executors.isEmpty { return index }
@@ -174,7 +174,7 @@ extension Dispatcher {
     }
 
     /// Check 4: only services name origins and listeners; returns the owner.
-    private func checkOrigin(_ submission: Submission, _ capability: Int?) throws(Refusal) -> String {
+    func checkOrigin(_ submission: Submission, _ capability: Int?) throws(Refusal) -> String {
         let intent = submission.intent
         let isService = configuration.services.contains(submission.key.principal) || submission.step != nil
         if (intent.origin != nil || intent.listeners != nil) && !isService && !submission.isRedrive {
@@ -195,7 +195,7 @@ extension Dispatcher {
     }
 
     /// Check 6: numbers that must fit each other, executor, mode, cost.
-    private func checkLimits(_ submission: Submission, _ capability: Int?) throws(Refusal) {
+    func checkLimits(_ submission: Submission, _ capability: Int?) throws(Refusal) {
         let intent = submission.intent
         if let deadline = intent.deadlineMs, deadline <= intent.delayMs ?? 0 {
             throw Refusal(.invalidField, "deadline_ms must be greater than delay_ms")

@@ -1,4 +1,5 @@
 import Contract
+import Determinism
 import Machine
 import TimeModel
 import Wire
@@ -15,7 +16,9 @@ extension Dispatcher {
         }
         enter(task)
         journal(.accepted(task))
-        if task.spec.updates != .none, task.spec.step == nil { undelivered.insert(Token.accepted(number)) }
+        if task.spec.step == nil, task.spec.updates != .none || task.spec.isPlan {
+            undelivered.insert(Token.accepted(number))
+        }
         enqueue(number)
         setTaskTimer(number)
         event(.taskAccepted, of: task.spec)
@@ -96,7 +99,10 @@ extension Dispatcher {
     /// Tells that an intent is a task now.
     mutating func tellAccepted(_ number: Int) {
         guard let task = tasks[number], undelivered.contains(Token.accepted(number)) else { return }
-        var update = Update(.accepted, task: task.spec.key.id, state: task.state, rev: task.rev, at: task.spec.acceptedAt)
+        if task.spec.isPlan { logPlanStart(task.spec) }
+        if task.spec.updates == .none { return }
+        var update = Update(
+            .accepted, task: task.spec.key.id, state: task.state, rev: task.rev, at: task.spec.acceptedAt)
         update.timeoutMs = task.spec.isPlan ? nil : expectedTimeout(task.spec)
         if task.state == .awaitingApproval { update.code = .approvalRequired }
         tell(update, of: task.spec, token: Token.accepted(number))
@@ -141,7 +147,9 @@ extension Dispatcher {
     /// What is due for a task: its deadline, its expiry, its approval, the end of its delay.
     mutating func taskDue(_ number: Int) {
         guard let task = tasks[number] else { return }
-        if task.state != .canceling, now.monotonic >= task.deadline {
+        if task.spec.isPlan, task.state == .running, now.monotonic >= task.deadline {
+            stopPlan(number, Ending(.timeout, ErrorBody(.expired, "the deadline is over")), reason: "expired")
+        } else if task.state != .canceling, now.monotonic >= task.deadline {
             fenceHolder(number, code: .expired, cancels: true)
             finish(number, Ending(.timeout, ErrorBody(.expired, "the deadline is over")))
         } else if task.attempts == 0, task.state.isWaiting, let expires = task.spec.expiresAt, now.wall >= expires {
@@ -182,7 +190,7 @@ extension Dispatcher {
     mutating func cancel(_ number: Int, reason: String?, graceMs: Int, by principal: String) -> TaskState? {
         guard let task = tasks[number] else { return ended[number].map { TaskState($0.status) } }
         if task.spec.isPlan, task.state == .running {
-            stopPlan(number, Ending(.canceled, nil), reason: reason)
+            stopPlan(number, Ending(.canceled, cancelError(reason)), reason: reason)
             return tasks[number]?.state ?? ended[number].map { TaskState($0.status) }
         }
         switch task.state {
@@ -220,8 +228,10 @@ enum Token {
     static func result(_ number: Int) -> Int { number * 4 + 1 }
     /// The dead letter.
     static func dead(_ number: Int) -> Int { number * 4 + 2 }
+    /// The record of the execution log: of a step, or the end of a plan.
+    static func log(_ number: Int) -> Int { number * 4 + 3 }
     /// The task's number of a token.
     static func number(_ token: Int) -> Int { token / 4 }
-    /// What it names: 0 accepted, 1 result, 2 dead letter.
+    /// What it names: 0 accepted, 1 result, 2 dead letter, 3 log.
     static func kind(_ token: Int) -> Int { token % 4 }
 }

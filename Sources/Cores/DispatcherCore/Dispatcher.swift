@@ -32,6 +32,7 @@ public struct Dispatcher: Service {
     var leases: [Int: Lease] = [:]
     var runs: [Int: RunRecord] = [:]
     var ids: [TaskKey: Int] = [:]
+    var epochIndex: [Int: Int] = [:]
     var attached: [Int: AttachedRecord] = [:]
     var attachments: [Int: [Int]] = [:]
     var ended: [Int: EndedRecord] = [:]
@@ -48,7 +49,8 @@ public struct Dispatcher: Service {
     var ownerCounts: [ScopedName: Int] = [:]
     var dedupKeys: [DedupKey: Int] = [:]
     var concurrency: [ScopedName: ConcurrencyState] = [:]
-    var plans: [Int: PlanRun] = [:]
+    var plans: [Int: PlanState] = [:]
+    var redriveRate: TokenBucket
 
     // The registry.
     var executors: [ExecutorRecord] = []
@@ -67,9 +69,11 @@ public struct Dispatcher: Service {
     var circuits: [CircuitKey: Circuit] = [:]
     var circuitTimers: [Int: CircuitKey] = [:]
     var circuitNumbers: [CircuitKey: Int] = [:]
+    var lastCircuit = 0
+    var isHeartbeatUp = false
     var rates = RateTable()
     var spending = SpendingTable()
-    var policy = PolicyTable()
+    var policy = Policy()
 
     // Times.
     var timers = IndexedHeap<TimerKey, MonotonicTime>()
@@ -94,7 +98,9 @@ public struct Dispatcher: Service {
     var foreignViews: Set<String> = []
     var pendingLoads: [Int: PendingLoad] = [:]
     var lastLoad = 0
-    var alerts: [String: WallTime] = [:]
+    var alerts: [String: RaisedAlert] = [:]
+    var doubtful: Set<String> = []
+    var replayedCircuits: [CircuitKey: CircuitRecord] = [:]
     var metrics = DispatcherMetrics()
 
     /// A dispatcher in its first state; `seed` feeds its random waits and its boot word.
@@ -102,6 +108,7 @@ public struct Dispatcher: Service {
         self.configuration = configuration
         generator = SeededGenerator(seed: seed)
         boot = "d" + String(generator.next(), radix: 36)
+        redriveRate = TokenBucket(perSecond: 10, burst: 10, at: MonotonicTime(milliseconds: 0))
         applyConfiguration()
     }
 
@@ -175,6 +182,12 @@ struct AnswerPlace: Hashable, Sendable {
     /// Echoed.
     var correlation: [UInt8]?
 
+    /// A place.
+    init(topic: String?, correlation: [UInt8]?) {
+        self.topic = topic
+        self.correlation = correlation
+    }
+
     /// The place that `message` names; a topic counts only below one of `prefixes`.
     init?(_ message: InboundMessage, below prefixes: [String]) {
         if message.responseTopic == nil && message.correlation == nil { return nil }
@@ -246,8 +259,8 @@ struct NumberQueue: Hashable, Sendable {
 struct TimerKey: Hashable, Sendable, Comparable {
     /// What for; the order decides between equal times.
     enum Kind: UInt8, Sendable {
-        case task, attempt, zombie, silence, claim, identity, demand, circuit, offer, capability, view, kept
-        case load, settle, memory, metrics, notes, approvals
+        case task, silence, attempt, zombie, claim, identity, demand, circuit, offer, capability, view, kept
+        case load, settle, memory, metrics, notes
     }
 
     /// What for.

@@ -127,9 +127,8 @@ extension CircuitThresholds: WireReadable {
             if reader.takeNull() { continue }
             switch key {
             case "capability": capability = try reader.string(limit: Names.limit)
-            case "failures": failures = try reader.int(in: 1...1000)
-            case "minimum": minimum = try reader.int(in: 1...20)
-            case "percent": percent = try reader.int(in: 1...100)
+            case "failures": failures = try reader.int(in: 1...20)
+            case "sample": sample = try reader.int(in: 1...20)
             default: reader.skip()
             }
         }

@@ -51,10 +51,8 @@ public struct CircuitThresholds: Hashable, Sendable {
     public var capability: String
     /// Failures in a row that open it; 5 unless set.
     public var failures: Int?
-    /// Least outcomes for the rate to count; 10 unless set.
-    public var minimum: Int?
-    /// Percent of failures that open it; 50 unless set.
-    public var percent: Int?
+    /// Outcomes that must be known before half of them being failures opens it; 10 unless set.
+    public var sample: Int?
 }
 
 /// What an operator can set (`topics/broker.md`, configuration): the section `dispatcher` of the configuration file.

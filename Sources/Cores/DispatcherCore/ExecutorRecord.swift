@@ -20,8 +20,8 @@ public struct ExecutorRecord: Hashable, Sendable {
     public var verdictBoot: String?
     /// When it last said anything in this boot.
     public var heard: MonotonicTime?
-    /// Whether it has beaten in this boot.
-    public var hasBeaten = false
+    /// When it last beat in this boot.
+    public var beaten: MonotonicTime?
     /// It has beaten, and then said nothing for three beats.
     public var isSilent = false
     /// Its Will was published and nothing of its boot came since.
@@ -52,6 +52,8 @@ public struct ExecutorRecord: Hashable, Sendable {
     public var isCardless = false
     /// The state that was told last in events.
     public var toldOnline = false
+    /// Whether it was told that it drains.
+    public var toldDraining = false
 
     /// Nothing known yet.
     public init(_ name: ScopedName) { self.name = name }

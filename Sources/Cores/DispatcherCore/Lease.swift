@@ -21,6 +21,8 @@ public struct Lease: Hashable, Sendable {
     public var attempt: Int
     /// How long it lasts without renewal, in ms.
     public var leaseMs: Int
+    /// How long it is on offer, in ms.
+    public var offerMs = 0
     /// How long the attempt may take, in ms.
     public var timeoutMs: Int
     /// When it was given out.

@@ -75,10 +75,10 @@ public struct CapabilityRecord: Hashable, Sendable {
     public var executors: [Int] = []
     /// Groups of equal queued tasks, ascending.
     public var demands: [Int] = []
+    /// Queued tasks whose own deadline is too near for everyone; looked at again when something changes.
+    public var aside: [Int] = []
     /// Live tasks, of all states.
     public var live = 0
-    /// Tasks that wait in `queued` or `delayed`.
-    public var waiting = 0
     /// Tasks in `queued`.
     public var queued = 0
     /// Leases.
@@ -91,6 +91,16 @@ public struct CapabilityRecord: Hashable, Sendable {
     public var reference: String?
     /// Whether some card had it, ever.
     public var wasSeen = false
+    /// How many waiting tasks the offer told last.
+    public var offered = 0
+    /// Revision of the offer.
+    public var offerRev = 0
+    /// Before then the offer is not published again.
+    public var offerDue = MonotonicTime(milliseconds: 0)
+    /// Revision of the view.
+    public var viewRev = 0
+    /// Before then the view is not published again.
+    public var viewDue = MonotonicTime(milliseconds: 0)
     /// Conflicts that hold.
     public var conflicts: [CapabilityView.Conflict] = []
 

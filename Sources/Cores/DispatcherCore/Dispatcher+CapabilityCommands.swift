@@ -1,0 +1,169 @@
+import Contract
+import Machine
+import TimeModel
+import Wire
+
+/// Commands about capabilities (`topics/commands.md`, capability).
+extension Dispatcher {
+    mutating func capabilityCommand(_ call: CommandCall) throws(CommandRefusal) -> Reply {
+        switch call.verb {
+        case "list":
+            return try listCapabilities(call)
+        case "can_execute":
+            try permit(call, capability: call.id)
+            return try canExecute(call)
+        case "get":
+            try permit(call, capability: call.id)
+            return .done(data: capabilityObject(try knownCapability(call)))
+        case "pause":
+            try permit(call, capability: call.id)
+            return try pause(call, until: call.fields.forMs.map { now.wall + $0 } ?? .never)
+        default:
+            try permit(call, capability: call.id)
+            return try resume(call)
+        }
+    }
+
+    private func knownCapability(_ call: CommandCall) throws(CommandRefusal) -> Int {
+        if let index = capabilityIndex[call.object],
+            capabilities[index].wasSeen || !capabilities[index].executors.isEmpty
+        {
+            return index
+        }
+        throw CommandRefusal(.notFound, "no executor ever offered \(call.id)")
+    }
+
+    /// `name` and the fields of the view.
+    private func capabilityObject(_ index: Int) -> RawJSON {
+        var fields = [JSONValue.Field("name", .string(capabilities[index].name.name))]
+        if case .object(let view) = JSONValue(capabilityView(index).raw) { fields += view }
+        return JSONValue.object(fields).raw
+    }
+
+    /// What somebody offers and the caller may use.
+    private func listCapabilities(_ call: CommandCall) throws(CommandRefusal) -> Reply {
+        try permit(call, capability: nil)
+        let after = call.fields.after ?? ""
+        let names = capabilities.indices.filter {
+            capabilities[$0].name.workspace == call.workspace && !capabilities[$0].executors.isEmpty
+        }.map { capabilities[$0].name.name }.filter { $0 > after && mayUse(call, $0) }
+        return page(call, names.sorted()) { name in
+            capabilityIndex[ScopedName(call.workspace, name)].map(capabilityObject)
+        }
+    }
+
+    private func mayUse(_ call: CommandCall, _ capability: String) -> Bool {
+        let question = PolicyQuestion(
+            workspace: call.workspace, principal: call.principal, verb: PolicyQuestion.execute,
+            capability: capability, isOwn: true, at: now.wall)
+        return policy.answer(question).effect != .deny
+    }
+
+    // MARK: - can_execute
+
+    /// Whether a task like the intent in the payload could start now.
+    private func canExecute(_ call: CommandCall) throws(CommandRefusal) -> Reply {
+        let intent: Intent
+        do throws(WireError) {
+            if let own = call.fields.intent { intent = own } else { intent = try Intent(call.fields.raw) }
+        } catch {
+            throw CommandRefusal(.invalidField, error.message)
+        }
+        guard mayUse(call, call.id) else { return answer(can: false, .policyRejected, []) }
+        if call.id == Names.planCapability { return answer(can: true, nil, []) }
+        guard let index = capabilityIndex[call.object], !capabilities[index].executors.isEmpty else {
+            let wasSeen = capabilityIndex[call.object].map { capabilities[$0].wasSeen } ?? false
+            return answer(can: false, wasSeen ? .skillNotLoaded : .unknownCapability, [])
+        }
+        let task = imagined(call, intent)
+        let shown = candidates(for: task)
+        let code = waitCode(task, shown)
+        let can = code == WaitCode.turn
+        return answer(can: can, can ? nil : code, shown)
+    }
+
+    private func answer(can: Bool, _ code: Code?, _ shown: [Shown]) -> Reply {
+        .done(
+            data: RawJSON { writer in
+                writer.object {
+                    $0.field("can", can)
+                    $0.field("code", code?.rawValue)
+                    $0.key("executors")
+                    $0.beginArray()
+                    for candidate in shown.prefix(Limits.candidates) { write(candidate, to: &$0) }
+                    $0.endArray()
+                }
+            })
+    }
+
+    /// A task as the intent would give it, in no table.
+    private func imagined(_ call: CommandCall, _ intent: Intent) -> TaskRecord {
+        let deadlineMs = intent.deadlineMs ?? Defaults.deadlineMs
+        let decision = TaskSpec.Decision(
+            number: 0, owner: call.principal, priority: intent.priority ?? .normal,
+            delivery: intent.delivery ?? .atLeastOnce, acceptedAt: now.wall, deadlineAt: now.wall + deadlineMs)
+        let spec = TaskSpec(
+            TaskKey(call.workspace, call.principal, call.id), capability: call.id, intent: intent,
+            digest: ContentDigest(RawJSON.emptyObject), decision: decision)
+        var task = TaskRecord(spec, state: .queued)
+        task.deadline = now.monotonic + deadlineMs
+        task.queued = now.monotonic
+        return task
+    }
+
+    // MARK: - Pauses
+
+    /// No new work of a capability, or of a pair, until a moment.
+    private mutating func pause(_ call: CommandCall, until: WallTime) throws(CommandRefusal) -> Reply {
+        let index = try knownCapability(call)
+        if let executor = call.fields.executor {
+            guard executorIndex[ScopedName(call.workspace, executor)] != nil else {
+                throw CommandRefusal(.notFound, "no executor \(executor)")
+            }
+        }
+        setPause(index, executor: call.fields.executor, until: until)
+        return .done(data: capabilityObject(index))
+    }
+
+    /// Sets or ends a pause, in the journal too.
+    private mutating func setPause(_ index: Int, executor: String?, until: WallTime?) {
+        applyPause(index, executor: executor, until: until)
+        journal(.pause(capabilities[index].name, executor: executor, until: until))
+        touch(capability: index)
+        wake(capability: index)
+    }
+
+    /// Sets or ends a pause.
+    mutating func applyPause(_ index: Int, executor: String?, until: WallTime?) {
+        guard let executor else {
+            capabilities[index].pausedUntilAt = until
+            return
+        }
+        capabilities[index].pairPauses.removeAll { $0.executor == executor }
+        if let until {
+            let end = until == .never ? nil : until
+            capabilities[index].pairPauses.append(CapabilityRecord.PairPause(executor: executor, until: end))
+        }
+    }
+
+    /// Ends a pause; an executor in conflict becomes the reference.
+    private mutating func resume(_ call: CommandCall) throws(CommandRefusal) -> Reply {
+        let index = try knownCapability(call)
+        guard let name = call.fields.executor else {
+            if capabilities[index].pausedUntilAt != nil { setPause(index, executor: nil, until: nil) }
+            return .done(data: capabilityObject(index))
+        }
+        guard let executor = executorIndex[ScopedName(call.workspace, name)] else {
+            throw CommandRefusal(.notFound, "no executor \(name)")
+        }
+        if capabilities[index].pairPauses.contains(where: { $0.executor == name }) {
+            setPause(index, executor: name, until: nil)
+        }
+        if registrations[Pair(executor, index)]?.isQuarantined ?? false {
+            capabilities[index].reference = name
+            journal(.reference(capabilities[index].name, executor: name))
+            changedConflicts.insert(index)
+        }
+        return .done(data: capabilityObject(index))
+    }
+}

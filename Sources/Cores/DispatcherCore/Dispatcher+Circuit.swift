@@ -1,0 +1,166 @@
+import Contract
+import Determinism
+import Machine
+import TimeModel
+import Wire
+
+/// Which circuit.
+struct CircuitKey: Hashable, Sendable, Comparable {
+    /// Workspace and capability.
+    var capability: ScopedName
+    /// The executor of a pair; absent: the capability's own.
+    var executor: String?
+
+    static func < (a: CircuitKey, b: CircuitKey) -> Bool {
+        (a.capability, a.executor ?? "") < (b.capability, b.executor ?? "")
+    }
+}
+
+/// Circuits (`topics/tasks.md`, circuits): asked at each grant, told of each end.
+extension Dispatcher {
+    /// The circuit of a pair.
+    func circuitKey(_ pair: Pair) -> CircuitKey {
+        CircuitKey(capability: capabilities[pair.capability].name, executor: executors[pair.executor].name.name)
+    }
+
+    /// The circuit of a capability.
+    func capabilityCircuitKey(_ capability: Int) -> CircuitKey {
+        CircuitKey(capability: capabilities[capability].name, executor: nil)
+    }
+
+    /// Notes a grant; returns the generation that the lease keeps: 1 for a circuit nothing is known of.
+    mutating func noteGrant(_ key: CircuitKey, _ epoch: Int) -> Int {
+        guard circuits[key] != nil else { return 1 }
+        let generation = circuits[key]?.grant(epoch: epoch) ?? 1
+        setCircuitTimer(key)
+        return generation
+    }
+
+    /// Thresholds of a capability by configuration.
+    private func trips(_ capability: String) -> CircuitTrips {
+        var trips = CircuitTrips()
+        for rule in configuration.circuits where DispatcherConfiguration.matches(capability, rule.capability) {
+            trips.consecutive = rule.failures ?? trips.consecutive
+            trips.sample = rule.sample ?? trips.sample
+            break
+        }
+        return trips
+    }
+
+    /// Tells both circuits how an attempt ended.
+    mutating func judgeCircuits(
+        _ number: Int, _ lease: Lease, pair: CircuitVerdict, capability: CircuitVerdict, _ code: Code?
+    ) {
+        guard let task = tasks[number] else { return }
+        let index = capabilityNumber(task.spec)
+        let own = circuitKey(Pair(lease.executor, index))
+        tell(own, pair, CircuitGrant(generation: lease.pairGeneration, epoch: lease.epoch, executor: lease.name), code)
+        tell(
+            capabilityCircuitKey(index), capability,
+            CircuitGrant(generation: lease.capabilityGeneration, epoch: lease.epoch, executor: lease.name), code)
+    }
+
+    private mutating func tell(_ key: CircuitKey, _ verdict: CircuitVerdict, _ grant: CircuitGrant, _ code: Code?) {
+        if circuits[key] == nil {
+            // A circuit that only ever saw nothing worth counting is not kept.
+            if verdict == .neutral { return }
+            if circuits.count >= Limits.circuits { forgetCircuit() }
+            circuits[key] = Circuit(at: now.monotonic)
+        }
+        let trips = trips(key.capability.name)
+        let rule = CircuitRule(key.executor == nil ? trips.acrossExecutors : trips, using: &generator)
+        let change = circuits[key]?.record(verdict, of: grant, why: code, at: now.monotonic, rule: rule)
+        let isQuiet = change == nil && verdict == .success && circuits[key]?.failuresKnown(at: now.monotonic) == 0
+        afterChange(key, change, isQuiet: isQuiet)
+    }
+
+    /// Makes room: a circuit that never left `closed` goes first.
+    private mutating func forgetCircuit() {
+        guard let key = circuits.keys.filter({ circuits[$0]?.hasView == false }).min() ?? circuits.keys.min() else {
+            return
+        }
+        removeCircuit(key)
+    }
+
+    /// Journals, tells and wakes what a change of a circuit concerns.
+    mutating func afterChange(_ key: CircuitKey, _ change: CircuitChange?, isQuiet: Bool = false) {
+        setCircuitTimer(key)
+        if let name = change?.event {
+            let why = circuits[key]?.why
+            event(name, in: key.capability.workspace, subject: key.capability.name) {
+                $0.field("executor", key.executor)
+                $0.field("why", why)
+            }
+        }
+        if change != nil, circuits[key]?.hasView == true { publishCircuit(key) }
+        if !isQuiet, let circuit = circuits[key] {
+            journal(.circuit(key.capability, executor: key.executor, circuit.record(at: now)))
+        }
+        guard let index = capabilityIndex[key.capability], let change else { return }
+        touch(capability: index)
+        if change.wakes { wake(capability: index) }
+    }
+
+    /// Publishes the view of a circuit.
+    mutating func publishCircuit(_ key: CircuitKey) {
+        guard var circuit = circuits[key] else { return }
+        let view = circuit.nextView(at: now)
+        circuits[key] = circuit
+        let place = Topic.Place.circuit(capability: key.capability.name, executor: key.executor)
+        publishView(Topic(key.capability.workspace, place).name, view.encoded)
+    }
+
+    /// Forgets a circuit, and clears its view.
+    mutating func removeCircuit(_ key: CircuitKey) {
+        guard let circuit = circuits.removeValue(forKey: key) else { return }
+        setCircuitTimer(key)
+        journal(.circuit(key.capability, executor: key.executor, nil))
+        guard circuit.hasView else { return }
+        let place = Topic.Place.circuit(capability: key.capability.name, executor: key.executor)
+        clearView(Topic(key.capability.workspace, place).name)
+    }
+
+    /// Opens the circuit of a pair whose quota is used up.
+    mutating func openForQuota(_ pair: Pair, _ ms: Int?) {
+        let key = circuitKey(pair)
+        if circuits[key] == nil { circuits[key] = Circuit(at: now.monotonic) }
+        let change = circuits[key]?.open(for: ms ?? Defaults.quotaMs, why: "quota", at: now.monotonic)
+        if let change { afterChange(key, change) }
+    }
+
+    /// The timer of a circuit: its deadline.
+    mutating func setCircuitTimer(_ key: CircuitKey) {
+        guard let deadline = circuits[key]?.deadline else {
+            if let number = circuitNumbers.removeValue(forKey: key) {
+                circuitTimers[number] = nil
+                timers.remove(TimerKey(.circuit, number))
+            }
+            return
+        }
+        let number: Int
+        if let known = circuitNumbers[key] {
+            number = known
+        } else {
+            lastCircuit += 1
+            number = lastCircuit
+            circuitNumbers[key] = number
+            circuitTimers[number] = key
+        }
+        timers.set(TimerKey(.circuit, number), deadline)
+    }
+
+    /// What is due for a circuit.
+    mutating func circuitDue(_ number: Int) {
+        guard let key = circuitTimers[number] else { return }
+        let change = circuits[key]?.poll(at: now.monotonic)
+        afterChange(key, change)
+    }
+}
+
+extension Circuit {
+    /// Failures in the window.
+    func failuresKnown(at now: MonotonicTime) -> Int {
+        let counts = counts(at: now)
+        return counts.all - counts.successes
+    }
+}

@@ -1,0 +1,245 @@
+import Contract
+import Determinism
+public import Machine
+import TimeModel
+import Wire
+
+/// Start, connection, end (`topics/promises.md`, `topics/broker.md`).
+extension Dispatcher {
+    /// The journal has been read: a new term begins.
+    mutating func start() {
+        term += 1
+        startedAt = now.wall
+        heldSince = now.monotonic
+        journal(.term(term))
+        restoreTimes()
+        timers.set(TimerKey(.metrics), now.monotonic + 10_000)
+        limitMemory()
+        restorePlans()
+        log(
+            .info, "started", "The dispatcher has read its journal",
+            [LogField("term", String(term)), LogField("tasks", String(tasks.count))])
+    }
+
+    /// After each connection: own record, views, then subscriptions, the own record last: when it comes back all that
+    /// is retained has come.
+    mutating func connected() {
+        isConnected = true
+        if isSettled { heldSince = now.monotonic }
+        isSettled = false
+        publishService(.up, reason: nil)
+        republish()
+        subscribe(viewsAtLeastOnce: true)
+        timers.set(TimerKey(.settle), now.monotonic + Defaults.settleMs)
+    }
+
+    private mutating func subscribe(viewsAtLeastOnce: Bool) {
+        let scopes = configuration.workspaces.isEmpty ? ["+"] : configuration.workspaces
+        var list: [Subscription] = []
+        func add(_ word: String, _ levels: [String], retained: Bool) {
+            for scope in scopes {
+                let filter = ([scope, Names.protocolLevel, word] + levels).joined(separator: "/")
+                list.append(
+                    Subscription(
+                        filter: filter, wantsRetained: retained, atLeastOnce: !retained || viewsAtLeastOnce))
+            }
+        }
+        add("executor", ["+", "+"], retained: true)
+        add("liveness", ["+"], retained: true)
+        add("capability", ["+"], retained: true)
+        add("circuit", ["#"], retained: true)
+        add("offer", ["+"], retained: true)
+        if viewsAtLeastOnce {
+            add("report", ["+", "+"], retained: false)
+            add("beat", ["+"], retained: false)
+            add("claim", ["+", "+"], retained: false)
+            add("intent", ["+", "+", "+"], retained: false)
+            for noun in Noun.allCases where noun.service == "dispatcher" {
+                add("command", ["+", noun.rawValue, "+", "+"], retained: false)
+            }
+        }
+        let system = "\(Names.systemWorkspace)/\(Names.protocolLevel)/service"
+        list.append(Subscription(filter: "\(system)/heartbeat/+", wantsRetained: true))
+        list.append(Subscription(filter: "\(system)/dispatcher/+", wantsRetained: true))
+        out.append(.subscribe(list))
+    }
+
+    /// Publishes again all that must not be missed: results, first updates, dead letters, offers, views.
+    private mutating func republish() {
+        for token in undelivered.sorted() {
+            let number = Token.number(token)
+            switch Token.kind(token) {
+            case 0: if tasks[number] != nil { tellAccepted(number) } else { tellAttached(number) }
+            case 1: publishResult(number)
+            case 2: publishDead(number)
+            default: publishLog(number)
+            }
+        }
+        for number in endedOrder.all where ended[number]?.keptUntil != nil { publishResult(number) }
+        for (topic, view) in views.sorted(by: { $0.key < $1.key }) where !view.payload.isEmpty {
+            publish(OutboundMessage(topic: topic, payload: view.payload, retain: true))
+        }
+        for key in circuits.keys.sorted() {
+            guard circuits[key]?.hasView == true else { continue }
+            let place = Topic.Place.circuit(capability: key.capability.name, executor: key.executor)
+            if views[Topic(key.capability.workspace, place).name] == nil { publishCircuit(key) }
+        }
+        for (key, alert) in alerts.sorted(by: { $0.key < $1.key }) {
+            publish(OutboundMessage(topic: alert.topic(key), payload: alert.alert.encoded, retain: true))
+        }
+    }
+
+    /// The connection is gone: nobody can be heard, so nobody is held to be dead.
+    mutating func disconnected() {
+        isConnected = false
+        if isSettled { heldSince = now.monotonic }
+        isSettled = false
+        timers.remove(TimerKey(.settle))
+    }
+
+    /// Its own record came back, or the wait for it is over.
+    mutating func settle(complete: Bool) {
+        guard isConnected, !isSettled else { return }
+        timers.remove(TimerKey(.settle))
+        isSettled = true
+        if let since = heldSince { shiftHeld(by: now.monotonic - since) }
+        heldSince = nil
+        for number in leases.keys.sorted() where tasks[number]?.state == .offered { sendAssign(number) }
+        judgeConflicts()
+        clearOrphans()
+        for plan in plans.keys.sorted() { advancePlan(plan) }
+        for capability in capabilities.indices { touch(capability: capability) }
+        for executor in executors.indices { dirtyExecutors.insert(executor) }
+        if complete {
+            lowerAlert("dispatcher.snapshot")
+            if !isReady { out.append(.ready) }
+            isReady = true
+        } else {
+            raiseAlert(
+                "dispatcher.snapshot", .warning, "the retained views did not come in \(Defaults.settleMs) ms")
+            subscribe(viewsAtLeastOnce: false)
+        }
+    }
+
+    /// What stands retained and is none of ours any more is cleared.
+    private mutating func clearOrphans() {
+        for topic in foreignViews.sorted() where views[topic] == nil {
+            publish(OutboundMessage(topic: topic, payload: [], retain: true))
+        }
+        foreignViews.removeAll()
+    }
+
+    /// A service's record: heartbeat's says whether verdicts count; our own ends the settling; a newer one ends us.
+    mutating func receiveService(_ name: String, _ message: InboundMessage) {
+        let record = message.payload.isEmpty ? nil : try? ServiceRecord(decoding: message.payload)
+        if name == "heartbeat" {
+            let isUp = record?.state == .up
+            if isUp != isHeartbeatUp {
+                isHeartbeatUp = isUp
+                for executor in executors.indices { dirtyExecutors.insert(executor) }
+            }
+            return
+        }
+        guard name == "dispatcher", let record else { return }
+        if record.boot == boot {
+            if record.state == .up, record.term == term { settle(complete: true) }
+        } else if record.term > term, record.state == .up {
+            log(.error, "superseded", "A dispatcher with term \(record.term) is up; this one has \(term)")
+            isTerminating = true
+            out.append(.quit(status: 78, reason: "a newer dispatcher is up (term \(record.term))"))
+        }
+    }
+
+    /// The record of this service.
+    private func service(_ state: ServiceRecord.State, reason: String?) -> ServiceRecord {
+        var record = ServiceRecord(
+            state: state, version: configuration.version, term: term, boot: boot, since: startedAt)
+        record.reason = reason
+        record.limits = RawJSON { writer in
+            writer.object {
+                $0.field("payload", Limits.payload)
+                $0.field("tasks", configuration.tasks)
+                $0.field("timeout_ms", configuration.timeoutCapMs)
+            }
+        }
+        if configuration.taskEvents { record.features.append("task_events") }
+        return record
+    }
+
+    private var serviceTopic: String {
+        Topic.system(.service(name: "dispatcher", instance: configuration.instance)).name
+    }
+
+    /// Publishes the record of this service.
+    mutating func publishService(_ state: ServiceRecord.State, reason: String?) {
+        publish(OutboundMessage(topic: serviceTopic, payload: service(state, reason: reason).encoded, retain: true))
+    }
+
+    /// The record that the broker publishes when this service is lost.
+    public func will() -> OutboundMessage? {
+        OutboundMessage(topic: serviceTopic, payload: service(.down, reason: "lost").encoded, retain: true)
+    }
+
+    /// SIGTERM: nothing new is begun; claims are answered; what was published gets its time.
+    mutating func terminate() {
+        guard !isTerminating else { return }
+        isTerminating = true
+        flushNotes()
+        for executor in executors.indices {
+            for claim in executors[executor].claims {
+                let payload = Grant.none(retryAfterMs: Defaults.claimRetryMs, code: .shuttingDown).encoded
+                answerClaim(executor, claim, payload, task: nil)
+            }
+            executors[executor].claims = []
+            setClaimTimer(executor)
+        }
+        publishService(.down, reason: "stopped")
+        out.append(.quit(status: 0, reason: "stopped"))
+    }
+
+    /// The journal's disk is full, or has room again.
+    mutating func journalWritable(_ flag: Bool) {
+        guard flag != isWritable else { return }
+        isWritable = flag
+        if flag {
+            lowerAlert("dispatcher.journal")
+        } else {
+            raiseAlert("dispatcher.journal", .critical, "the journal has no room: nothing new is accepted")
+        }
+    }
+
+    /// SIGHUP: the configuration was read again.
+    mutating func reload(_ bytes: [UInt8]) {
+        guard var reader = try? JSONReader(bytes), (try? reader.beginObject()) != nil else { return }
+        var section: RawJSON?
+        while let key = reader.nextKey() {
+            if key == "dispatcher" { section = reader.raw() } else { reader.skip() }
+        }
+        guard let section, let read = try? DispatcherConfiguration(section) else {
+            return log(.warning, "configuration_refused", "The new configuration is not taken over")
+        }
+        var next = read
+        (next.instance, next.version) = (configuration.instance, configuration.version)
+        configuration = next
+        applyConfiguration()
+        for capability in capabilities.indices { changedConflicts.insert(capability) }
+        for executor in executors.indices { dirtyExecutors.insert(executor) }
+        log(.info, "configuration_read", "The configuration was read again")
+    }
+
+    /// Takes over what is derived from the configuration. A set of rules that is wrong is refused as a whole; the old
+    /// one stays.
+    mutating func applyConfiguration() {
+        do throws(PolicyRefusal) {
+            policy = try Policy(configuration.policy)
+            lowerAlert("dispatcher.policy")
+        } catch {
+            let text = error.problems.joined(separator: "; ")
+            log(.warning, "policy_refused", text)
+            raiseAlert("dispatcher.policy", .critical, "rule set refused: " + String(text.prefix(1000)))
+        }
+        for workspace in workspaces { lanes[workspace]?.weights = configuration.weights }
+        rates = RateTable()
+        spending = spending.keeping(configuration)
+    }
+}

@@ -1,0 +1,148 @@
+import Contract
+import Determinism
+import Machine
+import TimeModel
+
+/// Times: what is due, what stands still, what moves on when the service itself was late.
+extension Dispatcher {
+    /// A turn that begins over a second late moves what others had to keep: nobody could be heard in between.
+    mutating func notePassedTime() {
+        guard let due = dueAt else { return }
+        let late = now.monotonic - due
+        guard late > 1000, !isHeld, let first = heldTimers.first?.priority, first <= now.monotonic else { return }
+        shiftHeld(by: late)
+        log(.warning, "late", "A turn began late: leases and windows move on", [LogField("ms", String(late))])
+    }
+
+    /// Moves leases, offers, graces, zombies and silences.
+    mutating func shiftHeld(by ms: Int) {
+        guard ms > 0 else { return }
+        for number in leases.keys.sorted() {
+            leases[number]?.shift(by: ms)
+            setAttemptTimer(number)
+        }
+        for executor in executors.indices {
+            for position in executors[executor].zombies.indices {
+                executors[executor].zombies[position].until = executors[executor].zombies[position].until + ms
+            }
+            if let until = heldTimers.priority(of: TimerKey(.zombie, executor)) {
+                heldTimers.set(TimerKey(.zombie, executor), until + ms)
+            }
+            executors[executor].heard = executors[executor].heard.map { $0 + ms }
+            executors[executor].beaten = executors[executor].beaten.map { $0 + ms }
+            if let until = heldTimers.priority(of: TimerKey(.silence, executor)) {
+                heldTimers.set(TimerKey(.silence, executor), until + ms)
+            }
+        }
+    }
+
+    /// Does what is due.
+    mutating func runTimers() {
+        while let next = timers.first, next.priority <= now.monotonic {
+            timers.remove(next.key)
+            fire(next.key)
+        }
+        guard !isHeld else { return }
+        while let next = heldTimers.first, next.priority <= now.monotonic {
+            heldTimers.remove(next.key)
+            fire(next.key)
+        }
+    }
+
+    private mutating func fire(_ key: TimerKey) {
+        switch key.kind {
+        case .task: taskDue(key.id)
+        case .attempt: attemptDue(key.id)
+        case .zombie: endZombies(key.id, all: false)
+        case .silence: silenceDue(key.id)
+        case .claim: claimsDue(key.id)
+        case .identity: identityDue(key.id)
+        case .demand: demandDue(key.id)
+        case .circuit: circuitDue(key.id)
+        case .offer: publishOffer(key.id)
+        case .capability: publishCapability(key.id)
+        case .view: checkViews()
+        case .kept: clearKept(key.id)
+        case .load: loadDue(key.id)
+        case .settle: settle(complete: false)
+        case .memory: memoryDue()
+        case .metrics: metricsDue()
+        case .notes: flushNotes()
+        }
+    }
+
+    private mutating func demandDue(_ demand: Int) {
+        guard let record = demands[demand] else { return }
+        wake(demand: demand, capabilities[record.key.capability].name.workspace)
+        touch(capability: record.key.capability)
+    }
+
+    private mutating func memoryDue() {
+        limitMemory()
+        if endedOrder.count > 0 || deadOrder.count > 0 { timers.set(TimerKey(.memory), now.monotonic + 60_000) }
+    }
+
+    /// After a start: times of the calendar become times of the clock; leases begin anew with their full length.
+    mutating func restoreTimes() {
+        for number in tasks.keys.sorted() {
+            guard var task = tasks[number] else { continue }
+            task.deadline = now.clock(task.spec.deadlineAt)
+            task.ready = task.readyAt.map(now.clock)
+            task.queued = min(now.monotonic, task.queuedAt.map(now.clock) ?? now.monotonic)
+            tasks[number] = task
+            setTaskTimer(number)
+            if var lease = leases[number] {
+                restoreLease(&lease, task)
+                leases[number] = lease
+                setAttemptTimer(number)
+            }
+            enqueue(number)
+        }
+        for executor in executors.indices {
+            for position in executors[executor].zombies.indices {
+                let until = now.clock(executors[executor].zombies[position].untilAt)
+                executors[executor].zombies[position].until = until
+            }
+            if let first = executors[executor].zombies.map(\.until).min() {
+                heldTimers.set(TimerKey(.zombie, executor), first)
+            }
+        }
+        for number in endedOrder.all {
+            if let until = ended[number]?.keptUntil { timers.set(TimerKey(.kept, number), now.clock(until)) }
+        }
+        if endedOrder.count > 0 || deadOrder.count > 0 { timers.set(TimerKey(.memory), now.monotonic + 60_000) }
+        restoreCircuits()
+    }
+
+    private func restoreLease(_ lease: inout Lease, _ task: TaskRecord) {
+        lease.granted = min(now.monotonic, now.clock(lease.grantedAt))
+        guard let startedAt = lease.startedAt else {
+            lease.offerUntil = now.monotonic + max(lease.offerMs, 1)
+            return
+        }
+        lease.started = min(now.monotonic, now.clock(startedAt))
+        lease.leaseUntil = now.monotonic + lease.leaseMs
+        let left = lease.timeoutMs - max(0, now.wall - startedAt)
+        lease.execUntil = now.monotonic + max(left, Defaults.acceptMs)
+        if task.state == .canceling {
+            lease.execUntil = nil
+            lease.cancelUntil = now.monotonic + Defaults.cancelGraceMs
+        }
+    }
+
+    private mutating func restoreCircuits() {
+        for (key, record) in replayedCircuits.sorted(by: { $0.key < $1.key }) {
+            circuits[key] = Circuit(record, at: now)
+            setCircuitTimer(key)
+        }
+        replayedCircuits = [:]
+        for number in leases.keys.sorted() {
+            guard let lease = leases[number], let task = tasks[number] else { continue }
+            let index = capabilityNumber(task.spec)
+            circuits[circuitKey(Pair(lease.executor, index))]?.noteProbe(
+                epoch: lease.epoch, generation: lease.pairGeneration)
+            circuits[capabilityCircuitKey(index)]?.noteProbe(
+                epoch: lease.epoch, generation: lease.capabilityGeneration)
+        }
+    }
+}

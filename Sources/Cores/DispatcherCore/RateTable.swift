@@ -1,0 +1,155 @@
+import Contract
+import Determinism
+import TimeModel
+
+/// Token buckets by the rules of the configuration (`topics/tasks.md`, rates). A bucket that is full is not kept.
+struct RateTable: Sendable {
+    private struct Key: Hashable, Sendable {
+        var rule: Int
+        var workspace: String
+        var name: String
+    }
+
+    private var buckets: [Key: TokenBucket] = [:]
+
+    /// Takes a token of each rule for an owner; `nil` when all had one, else when there is one again.
+    mutating func takeOwner(
+        _ owner: ScopedName, _ configuration: DispatcherConfiguration, at now: MonotonicTime
+    ) -> MonotonicTime? {
+        var keys: [Key] = []
+        for (index, rule) in configuration.rates.enumerated() {
+            guard let pattern = rule.owner, DispatcherConfiguration.matches(owner.name, pattern),
+                rule.workspace == nil || rule.workspace == owner.workspace
+            else { continue }
+            keys.append(Key(rule: index, workspace: owner.workspace, name: owner.name))
+        }
+        return take(keys, configuration, at: now)
+    }
+
+    /// Takes the tokens of a grant.
+    mutating func take(
+        _ capability: String, _ executor: ScopedName, _ configuration: DispatcherConfiguration, at now: MonotonicTime
+    ) {
+        _ = take(RateTable.keys(capability, executor, configuration), configuration, at: now)
+    }
+
+    /// `nil` when a grant is allowed now, else when it is.
+    func opening(
+        _ capability: String, _ executor: ScopedName, _ configuration: DispatcherConfiguration, at now: MonotonicTime
+    ) -> MonotonicTime? {
+        var latest: MonotonicTime?
+        for key in RateTable.keys(capability, executor, configuration) {
+            guard let bucket = buckets[key], !bucket.hasToken(at: now) else { continue }
+            latest = max(bucket.next(at: now), latest ?? now)
+        }
+        return latest
+    }
+
+    private static func keys(
+        _ capability: String, _ executor: ScopedName, _ configuration: DispatcherConfiguration
+    ) -> [Key] {
+        var keys: [Key] = []
+        for (index, rule) in configuration.rates.enumerated() {
+            guard let pattern = rule.capability, DispatcherConfiguration.matches(capability, pattern),
+                rule.workspace == nil || rule.workspace == executor.workspace
+            else { continue }
+            if let wanted = rule.executor {
+                guard DispatcherConfiguration.matches(executor.name, wanted) else { continue }
+                keys.append(Key(rule: index, workspace: executor.workspace, name: "\(capability)/\(executor.name)"))
+            } else {
+                keys.append(Key(rule: index, workspace: executor.workspace, name: capability))
+            }
+        }
+        return keys
+    }
+
+    private mutating func take(
+        _ keys: [Key], _ configuration: DispatcherConfiguration, at now: MonotonicTime
+    ) -> MonotonicTime? {
+        var latest: MonotonicTime?
+        for key in keys {
+            if let bucket = buckets[key], !bucket.hasToken(at: now) {
+                latest = max(bucket.next(at: now), latest ?? now)
+            }
+        }
+        if let latest { return latest }
+        for key in keys {
+            let rule = configuration.rates[key.rule]
+            var bucket = buckets[key] ?? TokenBucket(perSecond: rule.perSecond, burst: rule.burst, at: now)
+            _ = bucket.take(at: now)
+            buckets[key] = bucket
+        }
+        if buckets.count > Limits.claims { buckets = buckets.filter { !$0.value.isFull(at: now) } }
+        return nil
+    }
+}
+
+/// Budgets by the rules of the configuration (`topics/tasks.md`, budgets).
+struct SpendingTable: Sendable {
+    private struct Key: Hashable, Sendable {
+        var rule: BudgetRule
+        var workspace: String
+    }
+
+    private var budgets: [Key: Budget] = [:]
+
+    /// The same without the budgets of rules that are gone.
+    func keeping(_ configuration: DispatcherConfiguration) -> SpendingTable {
+        var kept = self
+        kept.budgets = budgets.filter { configuration.budgets.contains($0.key.rule) }
+        return kept
+    }
+
+    private func keys(_ spec: TaskSpec, _ configuration: DispatcherConfiguration) -> [Key] {
+        configuration.budgets.compactMap { rule in
+            guard rule.workspace == nil || rule.workspace == spec.key.workspace,
+                rule.owner == nil || rule.owner == spec.owner
+            else { return nil }
+            return Key(rule: rule, workspace: rule.workspace ?? "")
+        }
+    }
+
+    /// `nil` when `cost` may be spent for a task now, else when the next period begins.
+    func opening(
+        _ cost: Int, _ spec: TaskSpec, _ configuration: DispatcherConfiguration, at now: WallTime
+    ) -> WallTime? {
+        var latest: WallTime?
+        for key in keys(spec, configuration) {
+            let budget =
+                budgets[key] ?? Budget(periodMs: key.rule.periodMs, amount: key.rule.amount, at: now)
+            if budget.allows(cost, at: now) { continue }
+            latest = max(budget.nextPeriod(at: now), latest ?? now)
+        }
+        return latest
+    }
+
+    /// Sets `cost` aside at a grant.
+    mutating func reserve(
+        _ cost: Int, _ spec: TaskSpec, _ configuration: DispatcherConfiguration, at now: WallTime
+    ) {
+        for key in keys(spec, configuration) {
+            var budget = budgets[key] ?? Budget(periodMs: key.rule.periodMs, amount: key.rule.amount, at: now)
+            budget.reserve(cost, at: now)
+            budgets[key] = budget
+        }
+    }
+
+    /// Settles an attempt.
+    mutating func settle(
+        _ end: SpendingEnd, _ spec: TaskSpec, _ configuration: DispatcherConfiguration, at now: WallTime
+    ) {
+        for key in keys(spec, configuration) {
+            budgets[key]?.settle(reserved: end.reserved, actual: end.actual, grantedAt: end.grantedAt, at: now)
+        }
+    }
+}
+
+/// What an attempt had set aside, and what it cost.
+struct SpendingEnd: Hashable, Sendable {
+    /// Set aside at the grant.
+    var reserved: Int
+    /// What it cost.
+    var actual: Int
+    /// When it was granted.
+    var grantedAt: WallTime
+}
