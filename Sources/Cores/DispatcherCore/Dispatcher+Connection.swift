@@ -210,16 +210,12 @@ extension Dispatcher {
 
     /// SIGHUP: the configuration was read again.
     mutating func reload(_ bytes: [UInt8]) {
-        guard var reader = try? JSONReader(bytes), (try? reader.beginObject()) != nil else { return }
-        var section: RawJSON?
-        while let key = reader.nextKey() {
-            if key == "dispatcher" { section = reader.raw() } else { reader.skip() }
-        }
-        guard let section, let read = try? DispatcherConfiguration(section) else {
+        guard let read = try? DispatcherConfiguration(section: bytes) else {
             return log(.warning, "configuration_refused", "The new configuration is not taken over")
         }
         var next = read
         (next.instance, next.version) = (configuration.instance, configuration.version)
+        next.messageExpiry = configuration.messageExpiry
         configuration = next
         applyConfiguration()
         for capability in capabilities.indices { changedConflicts.insert(capability) }

@@ -135,3 +135,31 @@ extension CircuitThresholds: WireReadable {
         if capability.isEmpty { throw refusal }
     }
 }
+
+extension DispatcherConfiguration {
+    /// Reads the section `dispatcher` of a whole configuration. Throws what is wrong with it; no section: the defaults.
+    public init(section whole: [UInt8]) throws(WireError) {
+        self.init()
+        var reader = try JSONReader(whole)
+        try reader.beginObject()
+        while let key = reader.nextKey() {
+            if key == "dispatcher" { self = try DispatcherConfiguration(from: &reader) } else { reader.skip() }
+        }
+    }
+
+    /// All that is wrong with the section, `withRules` the policy too: one sentence each; none: it can be used.
+    public static func problems(section whole: [UInt8], withRules: Bool) -> [String] {
+        do throws(WireError) {
+            let read = try DispatcherConfiguration(section: whole)
+            if !withRules { return [] }
+            do throws(PolicyRefusal) {
+                _ = try Policy(read.policy)
+                return []
+            } catch {
+                return error.problems
+            }
+        } catch {
+            return [error.message]
+        }
+    }
+}

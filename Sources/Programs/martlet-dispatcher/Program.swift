@@ -1,0 +1,40 @@
+import Contract
+import DispatcherCore
+import Shell
+
+/// Accepts intents and gives tasks to executors.
+@main struct Program {
+    nonisolated static func main() {
+        var description = ServiceDescription(
+            role: "dispatcher", version: "0.1.0", summary: "Accepts intents and gives tasks to executors."
+        ) { configuration, start in
+            var settings = (try? DispatcherConfiguration(section: configuration.encoded)) ?? DispatcherConfiguration()
+            settings.instance = Names.isName(start.clientID) ? start.clientID : "main"
+            settings.version = "0.1.0"
+            settings.messageExpiry = configuration.bool("broker.message_expiry")
+            return Dispatcher(configuration: settings, seed: start.seed)
+        }
+        description.keys = DispatcherKeys.all
+        let start = StartCheck()
+        description.check = { start.problems($0) }
+        description.servedFirst = { $0.contains("/beat/") || $0.contains("/report/") || $0.contains("/executor/") }
+        description.examples = [
+            ("martlet-dispatcher --state-directory state", "Keeps its tasks in the directory state."),
+            ("martlet-dispatcher --task-events", "Tells the life of every task in events."),
+        ]
+        ServiceRunner(description).main()
+    }
+}
+
+/// A rule set that is wrong keeps the dispatcher from starting. On a reload the core judges it: the old set stays, and
+/// an alert tells.
+final class StartCheck {
+    private var isDone = false
+
+    func problems(_ configuration: Configuration) -> [ConfigurationProblem] {
+        defer { isDone = true }
+        return DispatcherConfiguration.problems(section: configuration.encoded, withRules: !isDone).map {
+            ConfigurationProblem(origin: "dispatcher", key: "", text: $0)
+        }
+    }
+}
