@@ -28,7 +28,7 @@ public struct ContentDigest: Hashable, Sendable {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(32)
         for half in [high, low] {
-            for shift in stride(from: 60, through: 0, by: -4) { bytes.append(digits[Int(half >> UInt64(shift)) & 15]) }
+            for shift in stride(from: 60, through: 0, by: -4) { bytes.append(digits[Int(half >> UInt64(shift) & 15)]) }
         }
         return String(decoding: bytes, as: UTF8.self)
     }

@@ -168,11 +168,15 @@ extension Dispatcher {
         if runs[number]?.firstStartAt == nil { runs[number, default: RunRecord()].firstStartAt = now.wall }
     }
 
-    /// T8: an offered task is accepted.
-    mutating func start(_ number: Int) {
+    /// T8: an offered task is accepted. An outcome without accept (T8a) counts from the grant.
+    mutating func start(_ number: Int, sinceGrant: Bool = false) {
         guard let lease = leases[number], tasks[number]?.state == .offered else { return }
-        learnAccept(number, lease)
+        if !sinceGrant { learnAccept(number, lease) }
         beginAttempt(number)
+        if sinceGrant {
+            leases[number]?.started = lease.granted
+            leases[number]?.startedAt = lease.grantedAt
+        }
         transition(number, to: .running)
         tellStart(number)
     }

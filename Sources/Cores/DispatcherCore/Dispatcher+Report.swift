@@ -132,7 +132,7 @@ extension Dispatcher {
             if task.state == .offered { start(number) }
             released(report, number)
         case .outcome:
-            if task.state == .offered { start(number) }
+            if task.state == .offered { start(number, sinceGrant: true) }
             takeOutcome(report, number, executor)
             confirm(executor, LeasePair(task.spec.key.id, report.epoch))
         }
