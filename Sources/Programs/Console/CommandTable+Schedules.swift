@@ -121,6 +121,34 @@ extension CommandTable {
             details: [
                 "Events need the operator role; results are those of one's own tasks. Events of a task's life need "
                     + "task_events in the dispatcher's configuration; martlet up has it on."
-            ], action: TailCommand.run)
+            ], action: TailCommand.run),
+        Command(
+            "bench", "measures tasks per second, latencies, processor time and memory beside a do-nothing relay",
+            flags: [
+                Flag("tasks", .integer(100), "tasks under full load; 20000"),
+                Flag("at-a-time", .integer(1), "tasks under way at one time under full load; 400"),
+                Flag("publishers", .integer(1), "connections that publish; 4"),
+                Flag("executors", .integer(1), "connections that work; 4"),
+                Flag("slots", .integer(1), "slots of each executor; 256"),
+                Flag("payload", .integer(32), "bytes of an intent; 300"),
+                Flag("queued", .integer(1), "measures the dispatcher's memory with so many queued tasks, too"),
+                Flag("dir", .text("FOLDER"), "where the state lies meanwhile; ~/.local/state/martlet/bench"),
+                Flag("broker", .text("URL"), "a broker without accounts that runs already, instead of a private one"),
+            ],
+            shared: [.json],
+            examples: [
+                Example("martlet bench", "The dispatcher beside this program on a private broker."),
+                Example("martlet bench --queued 100000", "The memory of a hundred thousand queued tasks, too."),
+            ],
+            details: [
+                "The relay gets the same load over the same broker with the same five messages a task: intent, accepted, "
+                    + "assign, outcome, result. It keeps nothing and decides nothing, so that the ratio says what the "
+                    + "dispatcher costs. Latencies are from intent to result."
+            ], action: Bench.run),
+        Command(
+            "bench relay", "the relay that bench measures; bench starts it itself",
+            arguments: [Argument("EXECUTOR", "executors that get the work in turn", repeats: true)], shared: [.bus],
+            examples: [Example("martlet bench relay bench-e0 bench-e1 --user relay", "Pass messages on until Ctrl-C.")],
+            action: BenchRelay.run),
     ]
 }

@@ -87,6 +87,8 @@ struct Failure: Error, Hashable, Sendable {
     var meant: String?
     /// Command lines to try.
     var tries: [String]
+    /// The last log lines of a program that did not do what it should; shown before the sentence.
+    var log: [String] = []
 
     /// A failure.
     init(_ status: ExitStatus, _ message: String, code: Code? = nil, meant: String? = nil, tries: [String] = []) {

@@ -112,3 +112,24 @@ final class ManagedProcess {
         return text.split(separator: "\n").suffix(count).map { Terminal.escape(String($0)) }
     }
 }
+
+extension ManagedProcess {
+    /// It ended although it should not have.
+    var endedEarly: Failure {
+        let status: ExitStatus = ending == .exited(78) ? .configuration : .ownFault
+        let how = ending?.text ?? "unknown"
+        var failure = Failure(status, "\(name) ended (\(how)); its log is \(log ?? "not kept")")
+        failure.log = lastLines()
+        return failure
+    }
+}
+
+extension Failure {
+    /// Programs that did not become ready in time.
+    static func notReady(_ processes: [ManagedProcess], withinMs: Int) -> Failure {
+        let names = processes.map(\.name).joined(separator: ", ")
+        var failure = Failure(.unreachable, "not ready within \(Durations.text(withinMs)): \(names)")
+        failure.log = processes.flatMap { $0.lastLines() }
+        return failure
+    }
+}

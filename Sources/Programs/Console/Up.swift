@@ -74,7 +74,10 @@ final class Up {
 
     private func run() throws(Failure) -> ExitStatus {
         let result: Swift.Result<ExitStatus, Failure>
-        do throws(Failure) { result = .success(try start()) } catch { result = .failure(error) }
+        do throws(Failure) { result = .success(try start()) } catch {
+            for line in error.log { session.terminal.say(line) }
+            result = .failure(error)
+        }
         stop()
         return try result.get()
     }
@@ -82,14 +85,14 @@ final class Up {
     private func start() throws(Failure) -> ExitStatus {
         let terminal = session.terminal
         terminal.print("martlet \(Console.version)   everything in \(shown(directory))")
-        let client = try startBroker()
+        let client = try broker.connected(session.interrupts, withinMs: Up.readyMs)
+        try leftovers.note(all)
         defer { client.close() }
         terminal.print(row("broker", "\(broker.title)  \(broker.shownAddress)"))
-        try client.subscribe([Topic.filter(Names.systemWorkspace, "service", "+", "+")], retained: true)
-        var terms = try retainedTerms(client)
+        let readiness = try ServiceReadiness(client)
         for process in services + [executor] { try process.start() }
         try leftovers.note(all)
-        try awaitServices(client, &terms)
+        try readiness.await(services, withinMs: Up.readyMs, checking: all)
         terminal.print(row("services", services.map(\.name).joined(separator: "  ")))
         let card = try awaitCard(client)
         let names = card.capabilities.map(\.name)
@@ -111,73 +114,6 @@ final class Up {
         return "~" + path.dropFirst(home.count)
     }
 
-    /// Starts the private broker and connects; a foreign one is only connected to.
-    private func startBroker() throws(Failure) -> BusClient {
-        guard let process = broker.process else {
-            return try BusClient(broker.settings, interrupts: session.interrupts)
-        }
-        try process.start()
-        try leftovers.note(all)
-        let deadline = SystemClock.monotonic + Up.readyMs
-        while true {
-            if process.reap() { throw ended(process) }
-            do throws(Failure) {
-                return try BusClient(broker.settings, interrupts: session.interrupts, withinMs: 500)
-            } catch {
-                if error.status != .unreachable || SystemClock.monotonic >= deadline { throw error }
-            }
-            session.interrupts.wait(ms: 20)
-            if session.interrupts.take() { throw Failure(.interrupted, "interrupted") }
-        }
-    }
-
-    private func ended(_ process: ManagedProcess) -> Failure {
-        for line in process.lastLines() { session.terminal.say(line) }
-        let how = process.ending?.text ?? "unknown"
-        let status: ExitStatus = process.ending == .exited(78) ? .configuration : .ownFault
-        return Failure(status, "\(process.name) ended (\(how)); its log is \(process.log ?? "not kept")")
-    }
-
-    /// The terms of an earlier run; a service is ready when it has said `up` with a later one.
-    private func retainedTerms(_ client: BusClient) throws(Failure) -> [String: Int] {
-        var terms: [String: Int] = [:]
-        let deadline = SystemClock.monotonic + 100
-        while let message = try client.next(until: deadline) {
-            guard let (name, record) = Up.record(message) else { continue }
-            terms[name] = max(record.term, terms[name] ?? 0)
-        }
-        return terms
-    }
-
-    private static func record(_ message: InboundMessage) -> (String, ServiceRecord)? {
-        guard let topic = Topic(message.topic), case .service(let name, _) = topic.place,
-            let record = try? ServiceRecord(decoding: message.payload)
-        else { return nil }
-        return (name, record)
-    }
-
-    private func awaitServices(_ client: BusClient, _ terms: inout [String: Int]) throws(Failure) {
-        let deadline = SystemClock.monotonic + Up.readyMs
-        var waiting = Set(services.map(\.name))
-        while !waiting.isEmpty {
-            try checkAlive()
-            let now = SystemClock.monotonic
-            guard now < deadline else {
-                let late = services.filter { waiting.contains($0.name) }
-                for process in late { for line in process.lastLines() { session.terminal.say(line) } }
-                let names = late.map(\.name).joined(separator: ", ")
-                throw Failure(.unreachable, "not ready within \(Durations.text(Up.readyMs)): \(names)")
-            }
-            guard let message = try client.next(until: min(deadline, now + 50)), let (name, record) = Up.record(message)
-            else { continue }
-            if record.state == .up, record.term > terms[name] ?? -1 { waiting.remove(name) }
-        }
-    }
-
-    private func checkAlive() throws(Failure) {
-        for process in all where process.reap() { throw ended(process) }
-    }
-
     /// Waits for the demo executor's own word that it is there.
     private func awaitCard(_ client: BusClient) throws(Failure) -> Card {
         let name = broker.executorName
@@ -188,7 +124,7 @@ final class Up {
         let deadline = SystemClock.monotonic + Up.readyMs
         var card: Card?
         while SystemClock.monotonic < deadline {
-            try checkAlive()
+            for process in all where process.reap() { throw process.endedEarly }
             guard let message = try client.next(until: min(deadline, SystemClock.monotonic + 50)) else { continue }
             if message.topic == topics[0] { card = (try? Card(decoding: message.payload)) ?? card }
             guard message.topic == topics[1], let status = try? ExecutorStatus(decoding: message.payload) else {
@@ -196,8 +132,7 @@ final class Up {
             }
             if status.status == .online, let card, status.boot == card.boot { return card }
         }
-        for line in executor.lastLines() { session.terminal.say(line) }
-        throw Failure(.unreachable, "the demo executor is not ready within \(Durations.text(Up.readyMs))")
+        throw Failure.notReady([executor], withinMs: Up.readyMs)
     }
 
     private func firstTask(_ client: BusClient) throws(Failure) -> ExitStatus {

@@ -42,7 +42,9 @@ struct UpBroker {
     }
 
     /// A private mosquitto under a folder, with the shipped configuration.
-    init(privateUnder path: String, environment: [String: String]) throws(Failure) {
+    init(
+        privateUnder path: String, environment: [String: String], accounts: [BrokerAccount] = UpBroker.accounts
+    ) throws(Failure) {
         guard let program = FileText.program("mosquitto", environment: environment) else {
             throw BrokerFolder.missingMosquitto
         }
@@ -55,7 +57,7 @@ struct UpBroker {
         let fits = socket.utf8.count < 108
         try folder.write(
             BrokerListeners(port: port, socket: fits ? socket : nil, runAs: geteuid() == 0 ? "root" : nil))
-        try BrokerCommands.put(UpBroker.accounts, into: folder)
+        try BrokerCommands.put(accounts, into: folder)
         let tcp = BrokerAddress(transport: .tcp, host: "127.0.0.1", port: port)
         shownAddress = tcp
         address = fits ? BrokerAddress(transport: .unix, host: socket, port: 0) : tcp
@@ -68,7 +70,8 @@ struct UpBroker {
         passwordFile = nil
     }
 
-    private static let accounts = [
+    /// The accounts of `martlet up`.
+    static let accounts = [
         BrokerAccount(name: "dispatcher", workspace: nil, roles: [Role.dispatcher.rawValue]),
         BrokerAccount(name: "scheduler", workspace: nil, roles: [Role.scheduler.rawValue]),
         BrokerAccount(name: executor, workspace: Names.defaultWorkspace, roles: [Role.executor.rawValue]),
@@ -84,8 +87,12 @@ struct UpBroker {
     }
 
     /// How the command line connects.
-    var settings: ConnectionSettings {
-        ConnectionSettings(address: address, user: personName, passwordFile: personFile)
+    var settings: ConnectionSettings { settings(for: UpBroker.person) }
+
+    /// How one of the accounts connects; on a foreign broker without accounts it goes by its name alone.
+    func settings(for account: String) -> ConnectionSettings {
+        ConnectionSettings(
+            address: address, user: user ?? account, passwordFile: folder?.secretFile(account) ?? passwordFile)
     }
 
     /// The connection that other terminals use.
@@ -103,6 +110,21 @@ struct UpBroker {
     }
     /// The name of the demo executor.
     var executorName: String { user ?? UpBroker.executor }
+
+    /// Starts the private broker and connects; a foreign one is only connected to.
+    func connected(_ interrupts: Interrupts, withinMs: Int) throws(Failure) -> BusClient {
+        guard let process else { return try BusClient(settings, interrupts: interrupts) }
+        try process.start()
+        let deadline = SystemClock.monotonic + withinMs
+        while true {
+            if process.reap() { throw process.endedEarly }
+            do throws(Failure) { return try BusClient(settings, interrupts: interrupts, withinMs: 500) } catch {
+                if error.status != .unreachable || SystemClock.monotonic >= deadline { throw error }
+            }
+            interrupts.wait(ms: 20)
+            if interrupts.take() { throw Failure(.interrupted, "interrupted") }
+        }
+    }
 
     /// The port of the last time if it is free, else the usual one, else any.
     private static func port(before file: String) throws(Failure) -> Int {

@@ -47,7 +47,7 @@ struct UpPrograms {
     }
 
     /// A program of this release: beside this one, or in `PATH`.
-    private func find(_ name: String) throws(Failure) -> String {
+    func find(_ name: String) throws(Failure) -> String {
         let beside = "\(FileText.ownFolder)/\(name)"
         if access(beside, X_OK) == 0 { return beside }
         if let path = FileText.program(name, environment: environment) { return path }
