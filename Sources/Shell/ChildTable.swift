@@ -17,8 +17,8 @@ public final class ChildTable {
     private var abandoned: [Child] = []
     private var ended: [(id: Int, outcome: ChildOutcome)] = []
 
-    /// No children yet.
-    public init() {}
+    /// No children yet. SIGPIPE is ignored from here on: a child may close its input.
+    public init() { platform_ignore_broken_pipe() }
 
     deinit { abandonAll() }
 

@@ -52,7 +52,7 @@ public struct ConfigurationKey: Sendable {
 
     /// The environment variable: `MARTLET_DISPATCHER_LEASE_MS`.
     public var environmentName: String {
-        "MARTLET_" + path.uppercased().replacing(".", with: "_").replacing("-", with: "_")
+        "MARTLET_" + path.uppercased().withCharacters([".", "-"], replacedBy: "_")
     }
 
     /// The unit, as the output of `config show` has it.
@@ -178,6 +178,10 @@ public struct ConfigurationProblem: Error, Hashable, Sendable, CustomStringConve
 }
 
 extension String {
+    func withCharacters(_ unwanted: [Character], replacedBy other: Character) -> String {
+        String(map { unwanted.contains($0) ? other : $0 })
+    }
+
     var trimmingSpaces: String {
         let start = drop { $0 == " " || $0 == "\t" }
         return String(start.reversed().drop { $0 == " " || $0 == "\t" }.reversed())

@@ -63,7 +63,7 @@ public struct ConfigurationParser: Sendable {
         if let flag = key.flag { return flag }
         let prefix = section + "."
         let path = key.path.hasPrefix(prefix) ? String(key.path.dropFirst(prefix.count)) : key.path
-        return path.replacing(".", with: "-").replacing("_", with: "-")
+        return path.withCharacters([".", "_"], replacedBy: "-")
     }
 
     /// The user's own file, or `nil` without a home directory.

@@ -123,8 +123,14 @@ extension EventLoop {
         if !parts.link.publish(message) { queueFull(message.topic) }
     }
 
+    /// Said for the first message, and then for every thousandth.
     private func queueFull(_ what: String) {
-        log(.warning, "publish_queue_full", "Too much waits for the broker; dropped: \(what)")
+        if dropped % 1000 == 0 {
+            log(
+                .error, "publish_queue_full", "Too much waits for the broker; dropped: \(what)",
+                ["dropped": dropped + 1])
+        }
+        dropped += 1
     }
 
     /// Compacts the journal when it has grown, and looks at the free space once a second.

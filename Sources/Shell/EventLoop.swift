@@ -74,6 +74,8 @@ public final class EventLoop<Core: Service> {
     var lastFailure: String?
     /// Publishes that the core made while it knew of no connection.
     var unsent = 0
+    /// Publishes that found the queue full.
+    var dropped = 0
     private let timer: Int32
     private let clockWatch: Int32
     private var armedFor: MonotonicTime?

@@ -63,8 +63,8 @@ extension Link {
         guard let made = mosquitto_new(options.clientID, options.cleanStart, object) else { return false }
         mosquitto_int_option(made, MOSQ_OPT_PROTOCOL_VERSION, Int32(MQTT_PROTOCOL_V5))
         mosquitto_int_option(made, MOSQ_OPT_TCP_NODELAY, 1)
-        mosquitto_int_option(made, MOSQ_OPT_RECEIVE_MAXIMUM, Int32(Link.window))
-        mosquitto_int_option(made, MOSQ_OPT_SEND_MAXIMUM, Int32(Link.window))
+        mosquitto_int_option(made, MOSQ_OPT_RECEIVE_MAXIMUM, Int32(Link.largestWindow))
+        mosquitto_int_option(made, MOSQ_OPT_SEND_MAXIMUM, Int32(Link.largestWindow))
         // Acknowledgements stay in the library's queue until `flush`: without this a crash loses acknowledged messages.
         mosquitto_threaded_set(made, true)
         mosquitto_connect_v5_callback_set(made, connectCallback)
@@ -110,8 +110,12 @@ extension Link {
     }
 
     /// libmosquitto has the broker's answer to the connection request.
-    func answered(_ code: Int32) {
+    func answered(_ code: Int32, _ properties: OpaquePointer?) {
         callbacks += 1
+        var limit: UInt16 = 0
+        let given = mosquitto_property_read_int16(
+            properties, Int32(MQTT_PROP_RECEIVE_MAXIMUM.rawValue), &limit, false)
+        window = given == nil || limit == 0 ? Link.largestWindow : min(Link.largestWindow, Int(limit))
         guard code == 0 else {
             refusedCode = code
             lastReason = mosquitto_reason_string(code).map { "refused: \(String(cString: $0))" }
@@ -142,7 +146,7 @@ private func link(_ object: UnsafeMutableRawPointer?) -> Link? {
 private func connectCallback(
     _: OpaquePointer?, object: UnsafeMutableRawPointer?, code: Int32, flags: Int32, properties: OpaquePointer?
 ) {
-    link(object)?.answered(code)
+    link(object)?.answered(code, properties)
 }
 
 private func disconnectCallback(

@@ -21,7 +21,7 @@ extension Link {
             settling = false
         }
         var given = 0
-        while given < Link.window, inflight.count < Link.window, let entry = queue.popFirst() {
+        while given < window, inflight.count < window, let entry = queue.popFirst() {
             given += 1
             switch entry {
             case .publish(let message): send(message, on: handle, at: now)
@@ -104,6 +104,7 @@ extension Link {
     func received(_ message: mosquitto_message, _ properties: OpaquePointer?) {
         callbacks += 1
         guard let topic = message.topic else { return }
+        if message.qos > 0 { heldAcknowledgements += 1 }
         let payload = [UInt8](UnsafeRawBufferPointer(start: message.payload, count: Int(message.payloadlen)))
         inboxBytes += payload.count
         events.append(

@@ -67,6 +67,12 @@ public final class Link {
     var subscribing: [Int32: Pending] = [:]
     /// After a reconnect libmosquitto first repeats what was unacknowledged; nothing may overtake it.
     var settling = false
+    /// Publishes that may be on their way at a time: our own limit or the broker's, if that is lower.
+    var window = Link.largestWindow
+    /// Acknowledgements of received messages that wait to be written.
+    var heldAcknowledgements = 0
+    /// Whether all that was given to libmosquitto in the last flush has been written.
+    var wroteAll = true
     /// Connections in a row that ended before anything repeated was acknowledged.
     var fruitlessRepeats = 0
     /// Counts the callbacks, to see whether a read made progress.
@@ -110,7 +116,7 @@ public final class Link {
         case .opening, .open, .leaving:
             guard let handle else { return (-1, 0) }
             // While a TLS handshake waits for the broker the library always wants to write.
-            let wantsWrite = mosquitto_want_write(handle) && !needsWrite
+            let wantsWrite = mosquitto_want_write(handle) && !needsWrite && !holdsBack
             return (mosquitto_socket(handle), Int16(wantsWrite ? POLLIN | POLLOUT : POLLIN))
         }
     }
@@ -159,24 +165,23 @@ public final class Link {
     public func read(at now: MonotonicTime) {
         guard let handle else { return }
         if case .waiting = state { return }
-        var packets = 0
-        while packets < Link.packetsPerTurn, inboxBytes < Link.bytesPerTurn {
+        let start = callbacks
+        while callbacks - start < Link.packetsPerTurn, inboxBytes < Link.bytesPerTurn {
             let before = callbacks
-            errno = 0
             let code = mosquitto_loop_read(handle, 1)
-            let blocked = errno == EAGAIN || errno == EWOULDBLOCK
             if code != 0 || mosquitto_socket(handle) < 0 {
                 check(code == 0 ? Int32(MOSQ_ERR_CONN_LOST.rawValue) : code, at: now)
                 return
             }
-            if blocked, callbacks == before { return }
-            packets += 1
+            // A packet without a callback is rare; what is behind it waits for the next turn.
+            if callbacks == before { return }
         }
     }
 
     /// Sends what waits: acknowledgements first, then publishes and subscriptions as far as the window allows.
     public func flush(at now: MonotonicTime) {
-        guard let handle else { return }
+        guard let handle, !holdsBack else { return }
+        heldAcknowledgements = 0
         while true {
             if mosquitto_want_write(handle) || needsWrite {
                 let code = mosquitto_loop_write(handle, 1)
@@ -184,7 +189,8 @@ public final class Link {
                     check(code == 0 ? Int32(MOSQ_ERR_CONN_LOST.rawValue) : code, at: now)
                     return
                 }
-                if mosquitto_want_write(handle) { return }
+                wroteAll = !mosquitto_want_write(handle)
+                if !wroteAll { return }
             }
             guard handOver(at: now) else { return }
         }
@@ -209,6 +215,8 @@ public final class Link {
         events.removeAll()
         inboxBytes = 0
         settling = false
+        heldAcknowledgements = 0
+        wroteAll = true
         state = .closed
     }
 
@@ -221,6 +229,13 @@ public final class Link {
         guard let old = handle else { return }
         handle = nil
         mosquitto_destroy(old)
+    }
+
+    /// Each acknowledgement that is written lets the broker send one more message, which may cause one more publish. Once
+    /// too many of these wait, acknowledgements are written only together with at least as many publishes.
+    private var holdsBack: Bool {
+        guard wroteAll, queue.count > Link.congestion, !inflight.isEmpty, isOpen else { return false }
+        return window - inflight.count < heldAcknowledgements
     }
 
     /// The TLS handshake needs calls of the write side although nothing waits.
@@ -259,6 +274,8 @@ public final class Link {
         closeSocket()
         if fruitlessRepeats >= Link.repeatLimit { abandonRepeats() }
         subscribing.removeAll()
+        heldAcknowledgements = 0
+        wroteAll = true
         queue.removeSubscriptions()
         state = .waiting(until: now + backoff.next())
     }
@@ -293,7 +310,9 @@ public final class Link {
     /// Payload bytes read in one turn, the last packet apart.
     static let bytesPerTurn = 4 << 20
     /// Publishes on their way at a time. libmosquitto searches its list for each, so that a longer one is slower.
-    static let window = 100
+    static let largestWindow = 100
+    /// When more than this waits to be published, what comes in must not be faster than what goes out.
+    static let congestion = 1000
     /// Milliseconds to wait for a connection or for the broker's answer to the request.
     static let openTimeout = 10_000
     /// Connections that may be lost over the same unacknowledged messages.

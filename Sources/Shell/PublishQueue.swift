@@ -1,11 +1,12 @@
 import Machine
 
-/// What waits to be sent, first in first out, bounded in number and bytes.
+/// What waits to be sent, first in first out, bounded in number and bytes. The bounds leave room for a service that
+/// publishes everything it owns at once after a reconnect.
 struct PublishQueue {
     /// At most so many entries.
-    static let countLimit = 20_000
+    static let countLimit = 500_000
     /// At most so many payload bytes.
-    static let byteLimit = 64 << 20
+    static let byteLimit = 512 << 20
 
     private var entries: [Link.Queued?] = []
     private var head = 0

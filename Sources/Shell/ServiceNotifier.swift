@@ -22,7 +22,7 @@ public struct ServiceNotifier: Sendable {
     /// The service works.
     public func ready() { send("READY=1") }
     /// One line for `systemctl status`.
-    public func status(_ text: String) { send("STATUS=\(text.replacing("\n", with: " "))") }
+    public func status(_ text: String) { send("STATUS=\(text.withCharacters(["\n"], replacedBy: " "))") }
     /// The service is about to end.
     public func stopping() { send("STOPPING=1") }
     /// The loop is alive.

@@ -106,6 +106,24 @@ import TimeModel
         #expect(fixture.core.seen.count == 200)
     }
 
+    @Test("G-24 a flood neither overtakes the publishes nor loses any", arguments: [20, 100])
+    func flood(brokerWindow: Int) throws {
+        let broker = try TestBroker([
+            "allow_anonymous true", "max_queued_messages 100000", "max_inflight_messages \(brokerWindow)",
+        ])
+        let fixture = try LoopFixture(broker)
+        fixture.run { $0.order.contains("up") }
+        let client = try broker.session()
+        for number in 0..<6000 { try client.post(intent(number)) }
+        var longest = 0
+        fixture.run(while: client) { core in
+            longest = max(longest, fixture.loop.parts.link.queue.count)
+            return core.delivered.count == 6000
+        }
+        #expect(fixture.core.delivered.count == 6000)
+        #expect(longest < 2 * Link.congestion)
+    }
+
     @Test func tellsTheCoreOfLossAndReturn() throws {
         let broker = try TestBroker()
         let fixture = try LoopFixture(broker)

@@ -115,7 +115,7 @@ import TimeModel
         let again = queue.append(message)
         #expect(first != nil && again)
         var heavy = PublishQueue()
-        let block = Link.Queued.publish(OutboundMessage(topic: "t", payload: [UInt8](repeating: 0, count: 1 << 20)))
+        let block = Link.Queued.publish(OutboundMessage(topic: "t", payload: [UInt8](repeating: 0, count: 8 << 20)))
         var taken = 0
         while heavy.append(block) { taken += 1 }
         #expect(taken == 63)

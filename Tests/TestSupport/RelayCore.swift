@@ -6,6 +6,7 @@ public import TimeModel
 public struct RelayCore: Service {
     /// What was recorded, in order.
     public var seen: [String] = []
+    private var known: Set<String> = []
     /// How often a run began.
     public var starts = 0
     /// Tokens of what the broker acknowledged.
@@ -69,7 +70,7 @@ public struct RelayCore: Service {
         }
         if message.topic == "in/quit" { return effects.append(.quit(status: 3, reason: "told to")) }
         let id = String(message.topic.dropFirst(3))
-        guard !seen.contains(id) else { return }
+        guard known.insert(id).inserted else { return }
         seen.append(id)
         effects.append(.append(Array(id.utf8) + [UInt8](repeating: 0x20, count: recordPadding)))
         effects.append(relay(id, token: seen.count - 1))
@@ -82,7 +83,11 @@ public struct RelayCore: Service {
     public mutating func replay(_ record: [UInt8]) throws(JournalError) {
         let text = String(decoding: record.prefix { $0 != 0x20 }, as: UTF8.self)
         if text == "bad" { throw JournalError("a bad record") }
-        if text == "start" { starts += 1 } else { seen.append(text) }
+        if text == "start" {
+            starts += 1
+        } else if known.insert(text).inserted {
+            seen.append(text)
+        }
     }
 
     public func snapshot(_ emit: ([UInt8]) -> Void) {
