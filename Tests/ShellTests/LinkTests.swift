@@ -118,7 +118,7 @@ import TimeModel
         let block = Link.Queued.publish(OutboundMessage(topic: "t", payload: [UInt8](repeating: 0, count: 8 << 20)))
         var taken = 0
         while heavy.append(block) { taken += 1 }
-        #expect(taken == 63)
+        #expect(taken == 31)
     }
 
     @Test func delaysDoubleToThirtySeconds() {
