@@ -81,6 +81,7 @@ let package = Package(
         // Tests.
         tests("SimulationTests", ["Contract", "Machine", "Simulation", "DispatcherCore", "Shell", "TestSupport"]),
         tests("ExecutorCoreTests", ["Contract", "Machine", "ExecutorCore"]),
+        tests("ExecutorProgramTests", ["Contract", "Machine", "Shell", "TestSupport", "martlet-executor"]),
         tests("DeterminismTests", []),
         tests("WireTests", []),
         tests("TimeModelTests", []),

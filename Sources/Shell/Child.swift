@@ -61,9 +61,10 @@ final class Child {
     }
 
     private func spawn(_ input: Int32, _ output: Int32, _ errors: Int32) -> Int32 {
-        let program = ProgramStart(
+        var program = ProgramStart(
             arguments: request.arguments, environment: request.environment, directory: request.directory,
             memoryLimit: request.memoryLimit)
+        program.endsWithStarter = true
         return program.start(&process, input, output, errors)
     }
 

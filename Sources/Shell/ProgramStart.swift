@@ -11,6 +11,8 @@ public struct ProgramStart: Sendable {
     public var directory: String?
     /// Bytes of address space for it and for each process that it starts; 0: no limit.
     public var memoryLimit: Int
+    /// Whether the kernel kills it when the thread that started it is gone, so that nothing outlives a killed daemon.
+    public var endsWithStarter = false
 
     /// A program, by default without limit and in the present directory.
     public init(arguments: [String], environment: [String], directory: String? = nil, memoryLimit: Int = 0) {
@@ -35,7 +37,8 @@ public struct ProgramStart: Sendable {
             values.withUnsafeBufferPointer { values in
                 var start = platform_start(
                     arguments: words.baseAddress, environment: values.baseAddress, directory: place, input: input,
-                    output: output, error: errors, memory_limit: UInt64(max(0, memoryLimit)))
+                    output: output, error: errors, memory_limit: UInt64(max(0, memoryLimit)),
+                    ends_with_starter: endsWithStarter ? 1 : 0)
                 return platform_spawn(&process, &start)
             }
         }

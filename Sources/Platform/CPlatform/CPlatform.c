@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -117,6 +118,9 @@ static void become(const struct platform_start *start) {
     if (start->directory != NULL && chdir(start->directory) != 0) return;
     if (start->memory_limit > 0 && setrlimit(RLIMIT_AS, &limit) != 0) return;
     if (default_signals() != 0) return;
+    if (start->ends_with_starter && prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return;
+    /* What this process itself inherited is nothing to its children. An old kernel refuses; that is no harm. */
+    syscall(SYS_close_range, 3U, ~0U, 0U);
     execvpe(start->arguments[0], start->arguments, start->environment);
 }
 

@@ -40,9 +40,10 @@ struct platform_start {
     const char *directory;    /* working directory, or NULL for the present one */
     int input, output, error; /* what become the standard descriptors */
     uint64_t memory_limit;    /* bytes of address space for it and what it starts, each; 0: none */
+    int ends_with_starter;    /* 1: the kernel kills it when the thread that started it is gone */
 };
-/* Starts it in a process group of its own with default signal handling. Returns 0 or the error number, also that of a
- * program that cannot be executed. */
+/* Starts it in a process group of its own, with default signal handling and no descriptor besides its standard ones.
+ * Returns 0 or the error number, also that of a program that cannot be executed. */
 int platform_spawn(pid_t *process, const struct platform_start *start);
 /* A descriptor that becomes readable when the process has ended. */
 int platform_process_descriptor(pid_t process);

@@ -1,0 +1,105 @@
+import Contract
+import Foundation
+import TestSupport
+import Testing
+import Wire
+
+/// Programs as work: their endings, limits and leftovers; the adapters that ship.
+@Suite(.serialized) struct AdapterTests {
+    private func details(_ report: Report) -> JSONValue { report.error?.details.map { JSONValue($0) } ?? .null }
+
+    @Test func anAdapterThatExits3WithAMebibyteOfErrorsFailsWithStatusAndTail() async throws {
+        let script = "#!/bin/sh\nhead -c 1048576 /dev/zero | tr '\\0' x >&2\necho the end >&2\nexit 3\n"
+        let bench = try Bench(#"{"name": "noisy", "command": ["./noisy"]}"#, scripts: ["noisy": script])
+        let report = try bench.run("noisy")
+        #expect(report.status == .failed)
+        #expect(report.error?.code.rawValue == "program_failed")
+        #expect(details(report)["exit_code"]?.intValue == 3)
+        let tail = try #require(details(report)["stderr"]?.stringValue)
+        #expect(tail.hasSuffix("xxxthe end\n"))
+        #expect(tail.utf8.count <= 4096)
+        await bench.end()
+    }
+
+    @Test func anAdapterOverItsMemoryIsOutOfResources() async throws {
+        let script = "#!/usr/bin/env python3\nimport sys\nx = bytearray(512 << 20)\nprint(len(x))\n"
+        let bench = try Bench(
+            #"{"name": "hungry", "command": ["./hungry"], "memory_limit_mb": 128}"#, scripts: ["hungry": script])
+        #expect(try bench.run("hungry").error?.code == .resourceExhausted)
+        await bench.end()
+    }
+
+    @Test func anAdapterOverItsTimeLeavesNoProcessOfItsGroup() async throws {
+        let script = "#!/bin/sh\ntrap '' TERM\nsleep 987 &\necho $! > child\necho $$ > parent\nwait\nsleep 987\n"
+        let bench = try Bench(
+            #"{"name": "slow", "command": ["./slow"], "stop_grace_ms": 200}"#, scripts: ["slow": script])
+        let report = try bench.run("slow", timeoutMs: 300)
+        #expect(report.error?.code == .executionTimeout)
+        #expect(report.error?.errorClass == .timeout)
+        for name in ["child", "parent"] {
+            let text = try String(contentsOfFile: bench.folder.path + "/" + name, encoding: .utf8)
+            let process = try #require(pid_t(text.trimmingCharacters(in: .whitespacesAndNewlines)))
+            let gone = try await Await.condition { kill(process, 0) != 0 || Self.isZombie(process) }
+            #expect(gone, "\(name) is left")
+        }
+        await bench.end()
+    }
+
+    /// Whether a process has ended and only waits for its parent to notice.
+    private static func isZombie(_ process: pid_t) -> Bool {
+        let text = (try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8)) ?? ""
+        return text.contains(") Z ")
+    }
+
+    @Test func aMissingProgramIsNamedAndPermanent() async throws {
+        let bench = try Bench(#"{"name": "gone", "command": ["./no-such-program"]}"#)
+        let report = try bench.run("gone")
+        #expect(report.status == .failed)
+        #expect(report.error?.errorClass == .permanent)
+        #expect(report.error?.message?.contains("no-such-program") == true)
+        await bench.end()
+    }
+
+    @Test func moreOutputThanItsLimitEndsAnAdapter() async throws {
+        let bench = try Bench(#"{"name": "loud", "command": ["yes"], "output_limit": 1000}"#)
+        #expect(try bench.run("loud").error?.code == .resourceExhausted)
+        await bench.end()
+    }
+
+    @Test func theInputReachesNoShellAndTheEnvironmentIsShort() async throws {
+        let script = "#!/bin/sh\nenv | sort | cut -d= -f1 | tr '\\n' ' '\ncat\n"
+        let bench = try Bench(
+            #"{"name": "show", "command": ["./show"], "environment": ["PATH"], "output": "text"}"#,
+            scripts: ["show": script])
+        let input = #"{"x":"$(touch hacked); `touch hacked` ' \" \\"}"#
+        let output = try #require(try bench.run("show", input).output.map { JSONValue($0).stringValue ?? "" })
+        #expect(output.hasSuffix(input))
+        #expect(!FileManager.default.fileExists(atPath: bench.folder.path + "/hacked"))
+        #expect(!output.contains("HOME"))
+        #expect(output.contains("MARTLET_TASK"))
+        await bench.end()
+    }
+
+    @Test func theShippedAdaptersDoWhatTheySay() async throws {
+        let shipped = BuildFolder.repositoryFile("deploy/executors")
+        let checksum = #"{"name":"file.checksum","command":["\#(shipped)/adapters/file-checksum"],"#
+        let bench = try Bench(
+            checksum + #""environment":["PATH","FILES=\#(shipped)/files"]},"#
+                + #"{"name":"text.count","command":["\#(shipped)/adapters/text-count"]},"#
+                + #"{"name":"host.load","command":["\#(shipped)/adapters/host-load"]}"#)
+        let sum = try bench.run("file.checksum", #"{"path":"hello.txt"}"#)
+        #expect(
+            sum.output.map { JSONValue($0)["sha256"]?.stringValue }
+                == "aae3a9962b5e70343e587c81a3e7c23bef4b55e3847deed3472c6647dda4edbf")
+        let count = try bench.run("text.count", #"{"text":"one two\nthree\n"}"#)
+        #expect(count.output.map { JSONValue($0)["words"]?.intValue } == 3)
+        #expect(try bench.run("host.load").output.map { JSONValue($0)["load_1"]?.intValue != nil } == true)
+        for (number, path) in ["../demo.json", "/etc/passwd", "hello.txt/..", ".", "\\u0000", "a;id"].enumerated() {
+            try bench.assign("bad-\(number)", epoch: 9, "file.checksum", "{\"path\":\"\(path)\"}")
+            let report = try bench.report("bad-\(number)")
+            #expect(report.status == .failed, "\(path)")
+            #expect(report.error?.code.rawValue != "program_failed", "\(path)")
+        }
+        await bench.end()
+    }
+}
