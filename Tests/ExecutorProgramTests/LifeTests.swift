@@ -37,6 +37,7 @@ import Wire
         let first = bench.boot
         try bench.assign("t1", epoch: 1, "wait", limits: (10_000, 60_000))
         _ = try bench.report("t1", .accept)
+        #expect(try await Await.condition { (try? bench.lines("runs"))?.isEmpty == false })
         try await bench.restart()
         let process = try #require(pid_t(try bench.lines("runs").first ?? ""))
         #expect(try await Await.condition { kill(process, 0) != 0 }, "its program outlives it")
