@@ -123,6 +123,13 @@ extension CommandTable {
                     + "task_events in the dispatcher's configuration; martlet up has it on."
             ], action: TailCommand.run),
         Command(
+            "top", "shows the fleet on one screen, painted once a second",
+            flags: [Flag("once", .none, "prints one frame and ends")], shared: [.bus],
+            examples: [
+                Example("martlet top", "Services, counts, capabilities, circuits; q leaves."),
+                Example("martlet top --once", "One frame, for a script."),
+            ], action: TopCommand.run),
+        Command(
             "bench", "measures tasks per second, latencies, processor time and memory beside a do-nothing relay",
             flags: [
                 Flag("tasks", .integer(100), "tasks under full load; 20000"),

@@ -1,0 +1,132 @@
+import Contract
+import Glibc
+import Machine
+import Shell
+import TimeModel
+import Wire
+
+/// `martlet top`: the fleet on one screen, painted once a second.
+final class TopCommand {
+    private let session: Session
+    private let client: BusClient
+    private var state = TopState()
+    private var chosen = 0
+    private var message = ""
+
+    private init(_ session: Session) throws(Failure) {
+        self.session = session
+        client = try session.client()
+        try client.subscribe(TopState.filters(client.settings.workspace), retained: true)
+    }
+
+    /// The command.
+    static func run(_ session: Session) throws(Failure) -> ExitStatus {
+        let top = try TopCommand(session)
+        if session.invocation.has("once") || !session.terminal.isTerminal || isatty(0) != 1 { return try top.once() }
+        return try top.live()
+    }
+
+    /// One frame, once nothing more has come for a while.
+    private func once() throws(Failure) -> ExitStatus {
+        let deadline = SystemClock.monotonic + 1000
+        while let message = try client.next(until: min(deadline, SystemClock.monotonic + 150)) {
+            state.take(message, at: SystemClock.wall)
+        }
+        let lines = state.frame(client.settings.workspace, at: SystemClock.wall, chosen: nil, session.terminal)
+        for line in lines { session.terminal.print(line) }
+        return .done
+    }
+
+    private func live() throws(Failure) -> ExitStatus {
+        var before = termios()
+        tcgetattr(0, &before)
+        var raw = before
+        raw.c_lflag &= ~tcflag_t(ICANON | ECHO)
+        tcsetattr(0, TCSANOW, &raw)
+        Terminal.write(1, Array("\u{1B}[?1049h\u{1B}[?25l".utf8))
+        defer {
+            tcsetattr(0, TCSANOW, &before)
+            Terminal.write(1, Array("\u{1B}[?25h\u{1B}[?1049l".utf8))
+        }
+        do throws(Failure) {
+            while true {
+                paint()
+                let next = SystemClock.monotonic + 1000
+                while SystemClock.monotonic < next {
+                    if let message = try client.next(until: min(next, SystemClock.monotonic + 50)) {
+                        state.take(message, at: SystemClock.wall)
+                    }
+                    guard let key = key() else { continue }
+                    if try !obey(key) { return .done }
+                    paint()
+                }
+            }
+        } catch where error.status == .interrupted { return .done }
+    }
+
+    private func paint() {
+        let size = Terminal.size
+        var lines = state.frame(client.settings.workspace, at: SystemClock.wall, chosen: chosen, session.terminal)
+        lines = Array(lines.prefix(max(3, size.rows - 2)))
+        while lines.count < size.rows - 2 { lines.append("") }
+        lines.append(message)
+        lines.append("arrows choose   Enter shows it   p pauses or resumes it   q leaves")
+        let text = lines.map { TopCommand.cut($0, size.columns) + "\u{1B}[K" }.joined(separator: "\r\n")
+        Terminal.write(1, Array(("\u{1B}[H" + text + "\u{1B}[J").utf8))
+    }
+
+    /// The first so many columns; colours take none.
+    private static func cut(_ line: String, _ columns: Int) -> String {
+        line.contains("\u{1B}") ? line : String(line.prefix(columns))
+    }
+
+    private enum Key { case up, down, enter, pause, quit }
+
+    /// The key that was pressed, if it is one that does something.
+    private func key() -> Key? {
+        var entry = pollfd(fd: 0, events: Int16(POLLIN), revents: 0)
+        guard poll(&entry, 1, 0) > 0 else { return nil }
+        var bytes = [UInt8](repeating: 0, count: 16)
+        let count = read(0, &bytes, bytes.count)
+        if count == 0 { return .quit }
+        switch Array(bytes.prefix(max(0, count))) {
+        case [0x1B, 0x5B, 0x41]: return .up
+        case [0x1B, 0x5B, 0x42]: return .down
+        case [0x0A], [0x0D]: return .enter
+        case [UInt8(ascii: "p")]: return .pause
+        case [UInt8(ascii: "q")]: return .quit
+        default: return nil
+        }
+    }
+
+    /// Does what a key says; false to leave.
+    private func obey(_ key: Key) throws(Failure) -> Bool {
+        let names = state.names
+        switch key {
+        case .up: chosen = max(0, chosen - 1)
+        case .down: chosen = min(max(0, names.count - 1), chosen + 1)
+        case .quit: return false
+        case .enter, .pause:
+            guard names.indices.contains(chosen) else { return true }
+            message = try act(key, names[chosen])
+        }
+        return true
+    }
+
+    private func act(_ key: Key, _ name: String) throws(Failure) -> String {
+        do throws(Failure) {
+            if key == .enter {
+                let reply = try CommandRequest(.capability, "can_execute", name).reply(client, withinMs: 5000).reply
+                return "\(name): " + (reply.data.map { Terminal.escape($0.text) } ?? reply.message ?? "")
+            }
+            let isPaused = pausedHere.contains(name)
+            let verb = isPaused ? "resume" : "pause"
+            let reply = try CommandRequest(.capability, verb, name).reply(client, withinMs: 5000).reply
+            guard reply.ok else { return Terminal.escape(reply.message ?? "refused") }
+            if isPaused { pausedHere.remove(name) } else { pausedHere.insert(name) }
+            return isPaused ? "\(name) goes on" : "\(name) is paused; p again resumes it"
+        } catch where error.status != .interrupted { return error.text }
+    }
+
+    private var pausedHere: Set<String> = []
+}
