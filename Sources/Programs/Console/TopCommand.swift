@@ -61,7 +61,7 @@ final class TopCommand {
                     paint()
                 }
             }
-        } catch where error.status == .interrupted { return .done }
+        } catch  where error.status == .interrupted { return .done }
     }
 
     private func paint() {
@@ -125,7 +125,7 @@ final class TopCommand {
             guard reply.ok else { return Terminal.escape(reply.message ?? "refused") }
             if isPaused { pausedHere.remove(name) } else { pausedHere.insert(name) }
             return isPaused ? "\(name) goes on" : "\(name) is paused; p again resumes it"
-        } catch where error.status != .interrupted { return error.text }
+        } catch  where error.status != .interrupted { return error.text }
     }
 
     private var pausedHere: Set<String> = []

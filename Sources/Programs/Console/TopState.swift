@@ -85,7 +85,8 @@ struct TopState {
 
     /// The table of capabilities, header first.
     func table(at now: WallTime, _ terminal: Terminal) -> [String] {
-        var table = TextTable(["CAPABILITY", "WAITING", "RUNNING", "FREE", "EXECUTORS", "CIRCUIT"], rightAligned: [1, 2, 3, 4])
+        var table = TextTable(
+            ["CAPABILITY", "WAITING", "RUNNING", "FREE", "EXECUTORS", "CIRCUIT"], rightAligned: [1, 2, 3, 4])
         for name in names {
             guard let view = capabilities[name] else { continue }
             let free = view.executors.filter { $0.code == nil }.reduce(0) { $0 + $1.freeSlots }
