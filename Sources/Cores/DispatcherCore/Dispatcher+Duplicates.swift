@@ -114,6 +114,15 @@ extension Dispatcher {
         for number in woken { enqueue(number) }
     }
 
+    /// While a key is free, a task that cannot run, or is gone, must not keep it from the next one that waits.
+    mutating func passKeyOn(_ spec: TaskSpec) {
+        guard let key = waitingKey(spec), isKeyFree(spec), let next = concurrency[key]?.waiting.popFirst() else {
+            return
+        }
+        if concurrency[key]?.holders == 0, concurrency[key]?.waiting.isEmpty ?? true { concurrency[key] = nil }
+        enqueue(next.key)
+    }
+
     /// A task waits for its key.
     mutating func waitForKey(_ task: TaskRecord) {
         guard let key = waitingKey(task.spec) else { return }

@@ -32,6 +32,7 @@ extension Dispatcher {
         if let key = waitingKey(task.spec) { concurrency[key]?.waiting.remove(task.number) }
         tasks[task.number]?.demand = -1
         settleDemand(task.demand, task.spec.key.workspace)
+        passKeyOn(task.spec)
     }
 
     /// Forgets a demand that has no tasks any more.
@@ -151,8 +152,10 @@ extension Dispatcher {
                 finish(number, Ending(.failed, ErrorBody(.skillNotLoaded, "every executor refuses it as unsupported")))
             } else if outlook.code == WaitCode.tooSlow {
                 setAside(task)
+                passKeyOn(task.spec)
             } else {
                 park(task.demand, workspace, outlook)
+                passKeyOn(task.spec)
             }
         }
         return true

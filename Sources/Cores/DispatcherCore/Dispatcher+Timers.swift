@@ -86,8 +86,8 @@ extension Dispatcher {
     mutating func restoreTimes() {
         for number in tasks.keys.sorted() {
             guard var task = tasks[number] else { continue }
-            task.deadline = now.clock(task.spec.deadlineAt)
-            task.ready = task.readyAt.map(now.clock)
+            task.deadline = restored(task.spec.deadlineAt, since: task.spec.acceptedAt)
+            task.ready = task.readyAt.map { restored($0, since: waitBegan(task)) }
             task.queued = min(now.monotonic, task.queuedAt.map(now.clock) ?? now.monotonic)
             tasks[number] = task
             setTaskTimer(number)
@@ -101,7 +101,7 @@ extension Dispatcher {
         for executor in executors.indices {
             for position in executors[executor].zombies.indices {
                 let until = now.clock(executors[executor].zombies[position].untilAt)
-                executors[executor].zombies[position].until = until
+                executors[executor].zombies[position].until = min(until, now.monotonic + Limits.claimMs)
             }
             if let first = executors[executor].zombies.map(\.until).min() {
                 heldTimers.set(TimerKey(.zombie, executor), first)
@@ -112,6 +112,18 @@ extension Dispatcher {
         }
         if endedOrder.count > 0 || deadOrder.count > 0 { timers.set(TimerKey(.memory), now.monotonic + 60_000) }
         restoreCircuits()
+    }
+
+    /// The end of a wait, by the clock: never later than the whole wait from now on, though the calendar was set back
+    /// while the dispatcher was down.
+    private func restored(_ end: WallTime, since began: WallTime) -> MonotonicTime {
+        now.monotonic + min(end - now.wall, max(0, end - began))
+    }
+
+    /// When a task's present wait began: after its last attempt, else at its acceptance.
+    private func waitBegan(_ task: TaskRecord) -> WallTime {
+        guard let last = runs[task.number]?.history.last else { return task.spec.acceptedAt }
+        return last.startedAt + (last.durationMs ?? 0)
     }
 
     private func restoreLease(_ lease: inout Lease, _ task: TaskRecord) {
