@@ -81,7 +81,9 @@ let package = Package(
         // Tests.
         tests("SimulationTests", ["Contract", "Machine", "Simulation", "DispatcherCore", "Shell", "TestSupport"]),
         tests("ExecutorCoreTests", ["Contract", "Machine", "ExecutorCore"]),
-        tests("ExecutorProgramTests", ["Contract", "Machine", "Shell", "TestSupport", "martlet-executor"]),
+        tests(
+            "ExecutorProgramTests",
+            ["Contract", "Machine", "Shell", "TestSupport", "martlet-executor", "martlet-dispatcher"]),
         tests("DeterminismTests", []),
         tests("WireTests", []),
         tests("TimeModelTests", []),

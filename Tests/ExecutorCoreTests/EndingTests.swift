@@ -1,4 +1,5 @@
 import Contract
+import ExecutorCore
 import Machine
 import Testing
 import Wire
@@ -56,6 +57,9 @@ import Wire
         #expect(tail.hasSuffix("last words"))
         #expect(tail.utf8.count <= Limits.payload / 16)
         #expect(!tail.contains("\u{FFFD}"))
+        let control = try outcome(.exited(3), "", errors: String(repeating: "\u{1}", count: 9000) + "end")
+        #expect(control.error?.details?.bytes.count ?? 0 <= Limits.errorDetails)
+        #expect(details(control)["stderr"]?.stringValue?.hasSuffix("end") == true)
         #expect(report.usage?.cpuTimeMs == 7)
     }
 

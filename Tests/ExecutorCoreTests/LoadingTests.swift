@@ -10,7 +10,7 @@ import Wire
         rig.work(unload ? .unload(payload) : .load(payload), capability: "later")
     }
 
-    @Test func loadingPutsTheCapabilityOnTheCardAndUnloadingTakesItOff() throws {
+    @Test func T1_01_loadingPutsTheCapabilityOnTheCardAndUnloadingTakesItOff() throws {
         let rig = try Rig()
         rig.assign("t0", epoch: 1, capability: "later")
         #expect(rig.reports.last?.reason == .unsupported)
@@ -32,7 +32,7 @@ import Wire
         "{}", #"{"name":"nothing"}"#, #"{"name":7}"#, #"{"name":"later","version":"3"}"#, #"{"name":"demo.echo"}"#,
         #"{"name":"a b"}"#,
     ])
-    func whatCannotBeLoadedLeavesTheCardAsItWasAndAnswersWithIt(_ text: String) throws {
+    func T1_02_whatCannotBeLoadedLeavesTheCardAsItWasAndAnswersWithIt(_ text: String) throws {
         let rig = try Rig()
         let before = rig.cards.last
         rig.forget()

@@ -8,7 +8,7 @@ import Wire
 @Suite(.serialized) struct AdapterTests {
     private func details(_ report: Report) -> JSONValue { report.error?.details.map { JSONValue($0) } ?? .null }
 
-    @Test func anAdapterThatExits3WithAMebibyteOfErrorsFailsWithStatusAndTail() async throws {
+    @Test func T0_13_anAdapterThatExits3WithAMebibyteOfErrorsFailsWithStatusAndTail() async throws {
         let script = "#!/bin/sh\nhead -c 1048576 /dev/zero | tr '\\0' x >&2\necho the end >&2\nexit 3\n"
         let bench = try Bench(#"{"name": "noisy", "command": ["./noisy"]}"#, scripts: ["noisy": script])
         let report = try bench.run("noisy")
@@ -21,7 +21,7 @@ import Wire
         await bench.end()
     }
 
-    @Test func anAdapterOverItsMemoryIsOutOfResources() async throws {
+    @Test func T1_100_anAdapterOverItsMemoryIsOutOfResources() async throws {
         let script = "#!/usr/bin/env python3\nimport sys\nx = bytearray(512 << 20)\nprint(len(x))\n"
         let bench = try Bench(
             #"{"name": "hungry", "command": ["./hungry"], "memory_limit_mb": 128}"#, scripts: ["hungry": script])
@@ -29,7 +29,7 @@ import Wire
         await bench.end()
     }
 
-    @Test func anAdapterOverItsTimeLeavesNoProcessOfItsGroup() async throws {
+    @Test func T1_100_anAdapterOverItsTimeLeavesNoProcessOfItsGroup() async throws {
         let script = "#!/bin/sh\ntrap '' TERM\nsleep 987 &\necho $! > child\necho $$ > parent\nwait\nsleep 987\n"
         let bench = try Bench(
             #"{"name": "slow", "command": ["./slow"], "stop_grace_ms": 200}"#, scripts: ["slow": script])
@@ -51,7 +51,7 @@ import Wire
         return text.contains(") Z ")
     }
 
-    @Test func aMissingProgramIsNamedAndPermanent() async throws {
+    @Test func T1_23_aMissingProgramIsNamedAndPermanent() async throws {
         let bench = try Bench(#"{"name": "gone", "command": ["./no-such-program"]}"#)
         let report = try bench.run("gone")
         #expect(report.status == .failed)

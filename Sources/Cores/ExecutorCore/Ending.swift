@@ -142,14 +142,23 @@ struct EndingReader {
         _ code: Code, _ text: String, _ outcome: ChildOutcome, errorClass: ErrorClass? = nil,
         fact: (inout JSONWriter) -> Void = { _ in }
     ) -> Ending {
-        let tail = EndingReader.tail(outcome.errorTail)
-        let details = RawJSON { writer in
+        var tail = EndingReader.tail(outcome.errorTail)
+        var details = EndingReader.details(tail, fact)
+        // Control characters grow when they are written as JSON.
+        while details.bytes.count > Limits.errorDetails, !tail.isEmpty {
+            tail = String(tail.suffix(tail.count / 2))
+            details = EndingReader.details(tail, fact)
+        }
+        return .failed(ErrorBody(code, text, errorClass: errorClass, details: details))
+    }
+
+    private static func details(_ tail: String, _ fact: (inout JSONWriter) -> Void) -> RawJSON {
+        RawJSON { writer in
             writer.object {
                 fact(&$0)
                 if !tail.isEmpty { $0.field("stderr", tail) }
             }
         }
-        return .failed(ErrorBody(code, text, errorClass: errorClass, details: details))
     }
 
     /// The last of standard error as text, whole characters only.

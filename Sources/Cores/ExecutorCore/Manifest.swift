@@ -126,8 +126,9 @@ extension Limits {
     public static let executorOutcomeBytes = 64 * 1024 * 1024
     /// Bytes of a program's standard error that go into `details`.
     public static let errorTail = 4096
-    /// Bytes of `details` that a program gives with its own error; more are left out.
-    public static let errorDetails = 32 * 1024
+    /// Bytes of `details` of an error that travel into the result: half of the envelope. A program's own that are
+    /// larger are left out.
+    public static let errorDetails = envelope / 2
     /// Arguments of a command.
     public static let commandArguments = 256
     /// Names of an allow-list of environment variables.
