@@ -1,4 +1,5 @@
 import Contract
+import Machine
 import Testing
 import TimeModel
 import Wire

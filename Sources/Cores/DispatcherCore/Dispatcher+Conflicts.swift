@@ -64,12 +64,22 @@ extension Dispatcher {
         let shadowed = exclusiveConflict(capability)
         let routable = offers.filter { !quarantined.contains($0) && !shadowed.contains($0) }
         if routable.count > 1 { add("overlap", routable, "routing decides") }
-        if !quarantined.isEmpty { add("contract", quarantined, "quarantined until their cards agree") }
+        if !quarantined.isEmpty, let first = referenceExecutor(capability) {
+            let name = executors[first].name.name
+            add(
+                "contract", offers.filter { $0 == first || quarantined.contains($0) },
+                "\(name) is the reference; the others are quarantined until their cards agree")
+        }
         let doubled = offers.filter { executors[$0].identityConflictUntil != nil }
         if !doubled.isEmpty { add("identity", doubled, "quarantined until one boot stays for 60 s") }
         let selfish = offers.filter { executors[$0].selfConflictAt != nil }
         if !selfish.isEmpty { add("self", selfish, "the later card is ignored") }
-        if !shadowed.isEmpty { add("exclusive", shadowed, "shadowed by the one that holds the name") }
+        if !shadowed.isEmpty,
+            let holder = offers.first(where: { !shadowed.contains($0) && isExclusive($0, capability) })
+        {
+            let name = executors[holder].name.name
+            add("exclusive", offers.filter { $0 == holder || shadowed.contains($0) }, "\(name) holds the name")
+        }
         let single = offers.filter { registrations[Pair($0, capability)]?.entry.delivery == .atMostOnce }
         if !single.isEmpty, single.count < offers.count { add("delivery", single, "at_most_once holds for all") }
         let tooWide = offers.filter {
@@ -84,6 +94,10 @@ extension Dispatcher {
             add("limit", tooLong, "timeout_ms is clamped")
         }
         return (list, quarantined, shadowed)
+    }
+
+    private func isExclusive(_ executor: Int, _ capability: Int) -> Bool {
+        registrations[Pair(executor, capability)]?.entry.exclusive ?? false
     }
 
     /// The executor whose card the others must agree with: by command, else the one first seen.

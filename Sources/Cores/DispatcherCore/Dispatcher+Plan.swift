@@ -189,7 +189,13 @@ extension Dispatcher {
         plans[number]?.ending = ending
         if ending.status == .canceled { transition(number, to: .canceling) }
         for (_, step) in state.steps.sorted(by: { $0.key < $1.key }) {
-            _ = cancel(step, reason: reason, graceMs: Defaults.cancelGraceMs, by: "dispatcher")
+            if ending.status == .timeout {
+                // The deadline of the plan is theirs too.
+                fenceHolder(step, code: .expired, cancels: true)
+                finish(step, ending)
+            } else {
+                _ = cancel(step, reason: reason, graceMs: Defaults.cancelGraceMs, by: "dispatcher")
+            }
         }
         advancePlan(number)
     }
