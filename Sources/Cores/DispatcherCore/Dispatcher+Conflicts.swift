@@ -75,7 +75,7 @@ extension Dispatcher {
         let selfish = offers.filter { executors[$0].selfConflictAt != nil }
         if !selfish.isEmpty { add("self", selfish, "the later card is ignored") }
         if !shadowed.isEmpty,
-            let holder = offers.first(where: { !shadowed.contains($0) && isExclusive($0, capability) })
+            let holder = offers.first(where: { !shadowed.contains($0) })
         {
             let name = executors[holder].name.name
             add("exclusive", offers.filter { $0 == holder || shadowed.contains($0) }, "\(name) holds the name")
@@ -94,10 +94,6 @@ extension Dispatcher {
             add("limit", tooLong, "timeout_ms is clamped")
         }
         return (list, quarantined, shadowed)
-    }
-
-    private func isExclusive(_ executor: Int, _ capability: Int) -> Bool {
-        registrations[Pair(executor, capability)]?.entry.exclusive ?? false
     }
 
     /// The executor whose card the others must agree with: by command, else the one first seen.
