@@ -3,24 +3,6 @@ import Determinism
 public import Machine
 import Wire
 
-/// What came of a run.
-public struct RunReport: Sendable {
-    /// The seed that repeats it.
-    public var seed: UInt64
-    /// Rules that were broken, first one first.
-    public var violations: [String]
-    /// How often each thing happened that a set of seeds must meet.
-    public var sometimes: [(name: String, count: Int)]
-    /// The hash of all that happened.
-    public var trace: UInt64
-    /// Events that were played.
-    public var events: Int
-    /// Intents that were sent.
-    public var intents: Int
-    /// The faults that were on.
-    public var faults: [Faults.Kind]
-}
-
 /// One swarm of publishers and executors around a dispatcher: a safety phase with faults, then a healed one in which
 /// everything accepted must end.
 public final class DispatcherRun<S: Service> {
@@ -106,7 +88,7 @@ public final class DispatcherRun<S: Service> {
         RunReport(
             seed: seed, violations: history.violations, sometimes: history.sometimes.map { ($0, $1) },
             trace: world.trace.value, events: events, intents: publishers.reduce(0) { $0 + $1.sent },
-            faults: faults.sorted)
+            faults: faults.sorted.map(\.rawValue))
     }
 
     // MARK: Cast

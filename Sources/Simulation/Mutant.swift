@@ -96,17 +96,17 @@ public enum Mutant: String, CaseIterable, Hashable, Sendable {
     }
 
     private func plantSilence<S: Service>(_ node: ServiceNode<S>) {
+        var connections = 0
         node.tamper = { effects in
-            let reconnects = effects.contains { if case .subscribe = $0 { true } else { false } }
-            guard reconnects, node.starts > 1 else { return effects }
-            return effects.filter { effect in
-                guard case .publish(let message) = effect, message.retain, let topic = Topic(message.topic) else {
-                    return true
-                }
-                if case .capability = topic.place { return false }
-                return true
-            }
+            if effects.contains(where: { if case .subscribe = $0 { true } else { false } }) { connections += 1 }
+            return connections < 2 ? effects : effects.filter { !Mutant.isCapabilityView($0) }
         }
+    }
+
+    private static func isCapabilityView(_ effect: ServiceEffect) -> Bool {
+        guard case .publish(let message) = effect, let topic = Topic(message.topic) else { return false }
+        if case .capability = topic.place { return true }
+        return false
     }
 
     private static func isAnswer(_ effect: ServiceEffect, ofTasksEndingWith suffix: String) -> Bool {

@@ -5,7 +5,7 @@ public import Machine
 public struct FakeDisk: Hashable, Sendable {
     /// Records that survive anything.
     public private(set) var synced: [[UInt8]] = []
-    /// Records that a crash may lose, from some point on.
+    /// Records of this turn, which a crash may lose.
     public private(set) var unsynced: [[UInt8]] = []
 
     /// An empty disk.
@@ -20,9 +20,10 @@ public struct FakeDisk: Hashable, Sendable {
         unsynced.removeAll()
     }
 
-    /// A crash: the first `kept` unsynced records had reached the disk, the rest is lost.
-    public mutating func crash(keeping kept: Int) {
-        synced += unsynced.prefix(kept)
+    /// A crash: what one turn wrote had reached the disk as a whole, or is lost as a whole, as the journal's frames
+    /// guarantee.
+    public mutating func crash(keepsUnsynced: Bool) {
+        if keepsUnsynced { synced += unsynced }
         unsynced.removeAll()
     }
 
@@ -122,11 +123,11 @@ public final class ServiceNode<S: Service> {
     }
 
     /// Kills the process at once.
-    public func kill(keeping unsynced: Int = 0, noticeMs: Int = 0) {
+    public func kill(keepsUnsynced: Bool = false, noticeMs: Int = 0) {
         guard core != nil else { return }
         world.note("\(name) is killed")
         world.hash("kill \(name)")
-        disk.crash(keeping: unsynced)
+        disk.crash(keepsUnsynced: keepsUnsynced)
         client?.kill(noticeMs: noticeMs)
         client = nil
         core = nil
@@ -220,7 +221,7 @@ public final class ServiceNode<S: Service> {
         }
         if point == .beforeAppend { return kill() }
         for case .append(let record) in effects { disk.append(record) }
-        if point == .beforeSync { return kill(keeping: world.random.uniform(0...disk.unsynced.count)) }
+        if point == .beforeSync { return kill(keepsUnsynced: world.random.chance(1, of: 2)) }
         disk.sync()
         if point == .beforePublish { return kill() }
         if !speaksBeforeSync {

@@ -13,7 +13,8 @@ public final class World {
 
     private struct Link {
         var client: SimulatedClient
-        var isUp = true
+        /// The client's process is gone: what it sent still arrives, nothing reaches it.
+        var isAbandoned = false
         var lastUp = 0
         var lastDown = 0
     }
@@ -133,7 +134,7 @@ public final class World {
         if case .publish(let message, _, _) = packet, let link = links[connection] {
             hash("publish \(link.client.name) \(message.topic)", message.payload)
             note(
-                "\(link.client.name) > \(message.topic) \(String(decoding: message.payload.prefix(200), as: UTF8.self))"
+                "\(link.client.name) > \(message.topic) \(String(decoding: message.payload.prefix(400), as: UTF8.self))"
             )
             observe(link.client.username, message)
         }
@@ -150,11 +151,13 @@ public final class World {
         }
     }
 
-    /// The client's end is gone without a word. The broker notices after `noticeMs`.
+    /// The client's process is gone without a word: what it had sent still arrives. The broker notices after
+    /// `noticeMs`.
     func abandon(_ connection: Int, noticeMs: Int) {
-        links[connection] = nil
-        after(noticeMs) { [self] in
-            guard brokerIsUp else { return }
+        guard let link = links[connection] else { return }
+        links[connection]?.isAbandoned = true
+        after(max(noticeMs, link.lastUp - time + 1)) { [self] in
+            guard links.removeValue(forKey: connection) != nil, brokerIsUp else { return }
             hash("lose \(connection)")
             broker.lose(connection)
             flush()
@@ -178,7 +181,7 @@ public final class World {
     }
 
     /// The connections that are open, in order.
-    public var connections: [Int] { links.keys.sorted() }
+    public var connections: [Int] { links.keys.sorted().filter { links[$0]?.isAbandoned == false } }
 
     /// Stops the broker and starts it again after `downMs`.
     public func restartBroker(_ kind: FakeBroker.Restart, downMs: Int) {
@@ -210,7 +213,7 @@ public final class World {
             link.lastDown = arrival
             links[outgoing.connection] = link
             after(arrival - time) { [self] in
-                guard let link = links[outgoing.connection] else { return }
+                guard let link = links[outgoing.connection], !link.isAbandoned else { return }
                 link.client.receive(outgoing.connection, outgoing.packet)
             }
         }

@@ -60,6 +60,18 @@ extension Dispatcher {
             CircuitGrant(generation: lease.capabilityGeneration, epoch: lease.epoch, executor: lease.name), code)
     }
 
+    /// A lease that ends without a verdict, by a cancel, a deadline or a steal, must not keep the place of a probe.
+    mutating func freeProbes(_ number: Int, _ lease: Lease) {
+        guard let task = tasks[number] else { return }
+        let index = capabilityNumber(task.spec)
+        for (key, generation) in [
+            (circuitKey(Pair(lease.executor, index)), lease.pairGeneration),
+            (capabilityCircuitKey(index), lease.capabilityGeneration),
+        ] where circuits[key]?.probe == lease.epoch {
+            tell(key, .neutral, CircuitGrant(generation: generation, epoch: lease.epoch, executor: lease.name), nil)
+        }
+    }
+
     private mutating func tell(_ key: CircuitKey, _ verdict: CircuitVerdict, _ grant: CircuitGrant, _ code: Code?) {
         if circuits[key] == nil {
             // A circuit that only ever saw nothing worth counting is not kept.

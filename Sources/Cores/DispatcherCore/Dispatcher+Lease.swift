@@ -36,6 +36,7 @@ extension Dispatcher {
         let capability = capabilityNumber(task.spec)
         let pair = Pair(lease.executor, capability)
         heldTimers.remove(TimerKey(.attempt, number))
+        freeProbes(number, lease)
         executors[lease.executor].tasks.removeAll { $0 == number }
         capabilities[capability].running -= 1
         if zombie {

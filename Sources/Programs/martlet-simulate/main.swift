@@ -1,1 +1,87 @@
-print("")
+import Glibc
+import Simulation
+
+/// The arguments, taken apart.
+struct Options {
+    var first: UInt64 = 1
+    var count: UInt64 = 100
+    var trace = false
+    var mutant: Mutant?
+    var service = "dispatcher"
+    var hashes = false
+
+    static let usage = """
+        martlet-simulate --seeds 1000                 a thousand runs of the dispatcher, counters at the end
+        martlet-simulate --seed 42 --trace            one run, every message printed
+        martlet-simulate --seeds 500 --service scheduler
+        martlet-simulate --seeds 200 --mutant NAME    with a planted bug; exits 0 when it is found
+
+        --seeds N    how many runs (100)         --from N    first seed (1)
+        --seed N     only this one               --trace     print what happens
+        --hashes     print each run's trace hash, for comparing two processes
+        --service    dispatcher or scheduler
+        --mutant     one of: \(Mutant.allCases.map(\.rawValue).joined(separator: " "))
+
+        Exit 0: nothing was violated. 1: something was; the first lines repeat it. 64: usage.
+        """
+
+    static func fail(_ text: String) -> Never {
+        let message = Array("\(text)\n\n\(usage)\n".utf8)
+        _ = message.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
+        exit(64)
+    }
+
+    init(_ arguments: [String]) {
+        var rest = arguments[...]
+        func value(_ name: String) -> String {
+            guard let value = rest.popFirst() else { Options.fail("\(name) needs a value") }
+            return value
+        }
+        func number(_ name: String) -> UInt64 {
+            guard let number = UInt64(value(name)) else { Options.fail("\(name) needs a number") }
+            return number
+        }
+        while let argument = rest.popFirst() {
+            switch argument {
+            case "--seeds": count = number(argument)
+            case "--from": first = number(argument)
+            case "--seed": (first, count) = (number(argument), 1)
+            case "--trace": trace = true
+            case "--hashes": hashes = true
+            case "--service":
+                service = value(argument)
+                if service != "dispatcher" && service != "scheduler" { Options.fail("no service '\(service)'") }
+            case "--mutant":
+                let name = value(argument)
+                guard let found = Mutant(rawValue: name) else { Options.fail("no mutant '\(name)'") }
+                mutant = found
+            case "--help":
+                print(Options.usage)
+                exit(0)
+            default: Options.fail("unknown argument '\(argument)'")
+            }
+        }
+    }
+}
+
+let options = Options(Array(CommandLine.arguments.dropFirst()))
+var summary = SwarmSummary()
+for seed in options.first..<options.first + options.count {
+    let printer: ((String) -> Void)? = options.trace ? { print($0) } : nil
+    let report = Swarm.run(service: options.service, seed: seed, mutant: options.mutant, print: printer)
+    summary.add(report)
+    if options.hashes { print("seed \(seed) trace \(String(report.trace, radix: 16)) events \(report.events)") }
+    for violation in report.violations {
+        let command = "martlet-simulate --service \(options.service) --seed \(seed) --trace"
+        print("seed \(seed): \(violation)\n    faults: \(report.faults.joined(separator: " "))\n    again: \(command)")
+    }
+    if !report.violations.isEmpty && (options.mutant != nil || summary.violated >= 10) { break }
+}
+print(summary.text)
+if let mutant = options.mutant {
+    print(
+        summary.violated > 0
+            ? "found \(mutant.rawValue) after \(summary.runs) runs" : "\(mutant.rawValue) was NOT found")
+    exit(summary.violated > 0 ? 0 : 1)
+}
+exit(summary.violated > 0 ? 1 : 0)

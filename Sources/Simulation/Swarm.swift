@@ -1,0 +1,64 @@
+import DispatcherCore
+import Determinism
+import SchedulerCore
+
+/// Runs by service and seed.
+public enum Swarm {
+    /// Plays one run; `print` gets a line for everything that happens.
+    public static func run(
+        service: String, seed: UInt64, mutant: Mutant? = nil, print: ((String) -> Void)? = nil
+    ) -> RunReport {
+        if service == "scheduler" {
+            let run = SchedulerRun(seed: seed) { seed in
+                var settings = SchedulerSettings()
+                settings.boot = "s\(seed % 1_000_000_007)"
+                settings.operators = ["op"]
+                return SchedulerCore(settings: settings)
+            }
+            run.world.print = print
+            return run.run()
+        }
+        let run = DispatcherRun(seed: seed, mutant: mutant) { seed in
+            var configuration = DispatcherConfiguration()
+            configuration.taskEvents = true
+            return Dispatcher(configuration: configuration, seed: seed)
+        }
+        run.world.print = print
+        return run.run()
+    }
+}
+
+/// What came of many runs.
+public struct SwarmSummary: Sendable {
+    /// Runs that were played.
+    public private(set) var runs = 0
+    /// Runs in which something was violated.
+    public private(set) var violated = 0
+    private var events = 0
+    private var intents = 0
+    private var counters = SortedDictionary<String, (total: Int, runs: Int)>()
+
+    /// Of no runs.
+    public init() {}
+
+    /// Adds a run.
+    public mutating func add(_ report: RunReport) {
+        runs += 1
+        if !report.violations.isEmpty { violated += 1 }
+        events += report.events
+        intents += report.intents
+        for (name, count) in report.sometimes {
+            counters.update(name, initial: (0, 0)) { $0 = ($0.total + count, $0.runs + 1) }
+        }
+    }
+
+    /// A table of what happened how often, and in how many runs.
+    public var text: String {
+        var lines = ["\(runs) runs, \(events) events, \(intents) requests, \(violated) runs with violations"]
+        for (name, counter) in counters {
+            let dots = String(repeating: ".", count: max(1, 44 - name.count))
+            lines.append("  \(name) \(dots) \(counter.total) in \(counter.runs) runs")
+        }
+        return lines.joined(separator: "\n")
+    }
+}

@@ -1,0 +1,38 @@
+import Simulation
+import TestSupport
+import Testing
+
+/// Runs with faults: nothing may be violated, and each planted bug must be found.
+@Suite struct Swarms {
+    /// Seeds that once found a bug, first of all; what it was stands beside each.
+    static let knownBad: [UInt64] = [
+        96,  // a task that could not run kept a concurrency key's turn for ever
+        57,  // a delay grew by as much as the calendar was set back during a restart
+        152,  // a lease that ended by its deadline kept the place of a probe
+    ]
+
+    @Test(arguments: knownBad + Array(1...12)) func theDispatcherKeepsItsRules(_ seed: UInt64) {
+        #expect(Swarm.run(service: "dispatcher", seed: seed).violations == [])
+    }
+
+    @Test(arguments: [UInt64](1...8) + [33, 36]) func everySlotEndsOnce(_ seed: UInt64) {
+        #expect(Swarm.run(service: "scheduler", seed: seed).violations == [])
+    }
+
+    @Test(arguments: Mutant.allCases) func aPlantedBugIsFound(_ mutant: Mutant) {
+        let found = (1...200).first { seed in
+            !Swarm.run(service: "dispatcher", seed: UInt64(seed), mutant: mutant).violations.isEmpty
+        }
+        #expect(found != nil, "\(mutant.rawValue) went unnoticed")
+    }
+
+    @Test func twoProcessesPlayASeedAlike() async throws {
+        let program = try BuildFolder.program("martlet-simulate").path(percentEncoded: false)
+        let arguments = [program, "--seeds", "3", "--hashes"]
+        let one = try await ChildCommand.run(arguments, seconds: 300)
+        let two = try await ChildCommand.run(arguments, seconds: 300)
+        #expect(one.status == 0)
+        #expect(one.output.contains("trace"))
+        #expect(one.output == two.output)
+    }
+}
