@@ -94,11 +94,6 @@ final class Fleet: Sendable {
 
 /// Whether Debian's Python has the MQTT client that the Python examples need.
 let hasPythonClient: Bool = {
-    let process = Process()
-    process.executableURL = URL(filePath: "/usr/bin/python3")
-    process.arguments = ["-c", "import paho.mqtt.client"]
-    process.standardError = FileHandle.nullDevice
-    guard (try? process.run()) != nil else { return false }
-    process.waitUntilExit()
-    return process.terminationStatus == 0
+    let folders = ["/usr/lib/python3/dist-packages/paho", "/usr/local/lib/python3/dist-packages/paho"]
+    return folders.contains { FileManager.default.fileExists(atPath: $0) }
 }()

@@ -21,42 +21,13 @@ public enum ChildCommand {
         for file in files { try Data().write(to: file) }
         let given = folder.url.appending(path: "input")
         try Data(input.utf8).write(to: given)
-        let process = Process()
-        process.executableURL = URL(filePath: "/usr/bin/timeout")
-        process.arguments = ["--kill-after=5", String(seconds)] + arguments
-        process.environment = ProcessInfo.processInfo.environment.merging(environment) { _, new in new }
-        process.standardInput = try FileHandle(forReadingFrom: given)
-        process.standardOutput = try FileHandle(forWritingTo: files[0])
-        process.standardError = try FileHandle(forWritingTo: files[1])
-        let status = try await ended(process)
+        let process = try ChildProcess(
+            ["timeout", "--kill-after=5", String(seconds)] + arguments, environment: environment,
+            input: given.path(percentEncoded: false), output: files[0].path(percentEncoded: false),
+            errors: files[1].path(percentEncoded: false))
+        let status = await process.ended()
         let texts = try files.map { String(decoding: try Data(contentsOf: $0), as: UTF8.self) }
         return CommandOutcome(status: status, output: texts[0], errors: texts[1])
-    }
-
-    /// Starts a process and waits, without holding a thread, until it has ended.
-    private static func ended(_ process: Process) async throws -> Int32 {
-        try await withCheckedThrowingContinuation { continuation in
-            process.terminationHandler = { continuation.resume(returning: $0.terminationStatus) }
-            do {
-                try process.runUnmasked()
-            } catch {
-                process.terminationHandler = nil
-                continuation.resume(throwing: error)
-            }
-        }
-    }
-}
-
-extension Process {
-    /// Starts the process with no signal blocked. The threads that tests run on block all of them, and a child that
-    /// inherits that cannot be ended by SIGTERM.
-    func runUnmasked() throws {
-        var none = sigset_t()
-        var before = sigset_t()
-        sigemptyset(&none)
-        pthread_sigmask(SIG_SETMASK, &none, &before)
-        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
-        try run()
     }
 }
 

@@ -3,46 +3,30 @@ public import Foundation
 /// A program that runs beside the test: one of ours from the build folder, or any other. End it with `end`; a program
 /// that is still there when nobody refers to it any more is killed.
 public final class ProgramFixture: Sendable {
-    private let process: Process
-    private let log: URL
+    private let process: ChildProcess
+    private let log: String
     private let folder: TemporaryFolder
-    private let endings: AsyncStream<Int32>
 
     /// Its process id.
-    public var processID: Int32 { process.processIdentifier }
+    public var processID: Int32 { process.processID }
 
     /// Whether it still runs.
     public var isRunning: Bool { process.isRunning }
 
     /// What it has written so far, to standard output and standard error.
-    public var output: String { (try? String(contentsOf: log, encoding: .utf8)) ?? "" }
+    public var output: String { (try? String(contentsOfFile: log, encoding: .utf8)) ?? "" }
 
     /// Starts a program; a name without a slash is one of this package's.
     public init(_ program: String, _ arguments: [String], environment: [String: String] = [:]) throws {
         folder = try TemporaryFolder()
-        log = folder.url.appending(path: "log")
-        try Data().write(to: log)
-        process = Process()
-        process.executableURL = program.contains("/") ? URL(filePath: program) : try BuildFolder.program(program)
-        process.arguments = arguments
-        process.environment = ProcessInfo.processInfo.environment.merging(environment) { _, new in new }
-        process.standardInput = FileHandle.nullDevice
-        let handle = try FileHandle(forWritingTo: log)
-        process.standardOutput = handle
-        process.standardError = handle
-        let (stream, continuation) = AsyncStream.makeStream(of: Int32.self)
-        endings = stream
-        process.terminationHandler = {
-            continuation.yield($0.terminationStatus)
-            continuation.finish()
-        }
-        try process.runUnmasked()
+        log = try folder.write("log", "")
+        let file = program.contains("/") ? program : try BuildFolder.program(program).path(percentEncoded: false)
+        process = try ChildProcess(
+            [file] + arguments, environment: environment, input: nil, output: log, errors: log)
     }
 
-    deinit { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
-
     /// Sends a signal.
-    public func signal(_ number: Int32) { kill(process.processIdentifier, number) }
+    public func signal(_ number: Int32) { kill(process.processID, number) }
 
     /// Sends a signal and waits until the program has ended; it is killed if that takes longer than `seconds`. Returns
     /// its exit status, or the number of the signal that ended it.
@@ -56,12 +40,11 @@ public final class ProgramFixture: Sendable {
     @discardableResult
     public func ended(seconds: Int = 10) async -> Int32 {
         let limit = DispatchWorkItem { [process] in
-            if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+            if process.isRunning { kill(process.processID, SIGKILL) }
         }
         DispatchQueue.global().asyncAfter(deadline: .now() + .seconds(seconds), execute: limit)
         defer { limit.cancel() }
-        for await status in endings { return status }
-        return process.terminationStatus
+        return await process.ended()
     }
 }
 
