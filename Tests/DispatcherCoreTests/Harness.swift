@@ -326,7 +326,9 @@ struct Harness {
 
     /// The payloads published on a topic below `{workspace}/martlet1/`; it may be a filter.
     func all(_ place: String) -> [[UInt8]] {
-        messages.filter { Harness.matches($0.topic, "\(workspace)/martlet1/\(place)") }.map(\.payload)
+        let filter = "\(workspace)/martlet1/\(place)"
+        let isName = !filter.contains("+") && !filter.contains("#")
+        return messages.filter { isName ? $0.topic == filter : Harness.matches($0.topic, filter) }.map(\.payload)
     }
 
     /// The last of them.

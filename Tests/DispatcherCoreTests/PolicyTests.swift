@@ -27,7 +27,7 @@ import Wire
             workspace: workspace, principal: principal, verb: verb, capability: capability, isOwn: true, at: at)
     }
 
-    @Test func noRulesAllow() throws {
+    @Test func t1_76_85_noRulesAllow() throws {
         #expect(Policy().answer(try ask()).effect == .allow)
         #expect(try policy(#"{"main":[]}"#).answer(try ask()).effect == .allow)
         #expect(try Policy(nil).answer(try ask()).effect == .allow)
@@ -40,7 +40,7 @@ import Wire
         #expect(rules.answer(try ask("b", of: "other")).effect == .allow)
     }
 
-    @Test func higherPriorityFirstThenDeny() throws {
+    @Test func t1_79_higherPriorityFirstThenDeny() throws {
         let allowFirst = try policy(
             #"{"main":[{"id":"d","effect":"deny","priority":5},{"id":"a","effect":"allow","priority":10}]}"#)
         #expect(allowFirst.answer(try ask()).rule == "a")
@@ -55,7 +55,7 @@ import Wire
         #expect(approval.answer(try ask(verb: "task.get")).effect == .allow)
     }
 
-    @Test func patternsEndInAStar() throws {
+    @Test func t1_81_patternsEndInAStar() throws {
         let all = try policy(#"{"main":[{"id":"d","effect":"deny","capabilities":["*"]}]}"#)
         #expect(all.answer(try ask("x")).effect == .deny)
         let models = try policy(
@@ -65,7 +65,7 @@ import Wire
         #expect(models.answer(try ask(nil)).rule == "a")
     }
 
-    @Test func rulesByPrincipalVerbAndOwnership() throws {
+    @Test func t1_82_rulesByPrincipalVerbAndOwnership() throws {
         let rules = try policy(
             #"""
             {"main":[{"id":"mine","effect":"allow","own":true},
@@ -82,7 +82,7 @@ import Wire
         #expect(rules.answer(question).effect == .deny)
     }
 
-    @Test func timesOfDayMayPassMidnight() throws {
+    @Test func t1_83_timesOfDayMayPassMidnight() throws {
         let rules = try policy(
             #"{"main":[{"id":"n","effect":"deny","after":"18:00","before":"09:00"},{"id":"a","effect":"allow"}]}"#)
         let expected = [
@@ -96,7 +96,7 @@ import Wire
         #expect(morning.answer(try ask(at: "2026-11-20T12:00:00Z")).effect == .deny)
     }
 
-    @Test func aBadSetIsRefusedWithAllThatIsWrong() throws {
+    @Test func t1_84_aBadSetIsRefusedWithAllThatIsWrong() throws {
         let found = try problems(
             #"""
             {"main":[{"id":"","effect":"allow"},{"id":"a","effect":"allow"},{"id":"a","effect":"maybe"},
