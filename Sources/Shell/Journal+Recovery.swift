@@ -19,10 +19,15 @@ extension Journal {
         } catch {
             throw .system(error)
         }
-        let content: [UInt8]
-        do throws(SystemError) { content = try readFile(path, limit: Journal.frameLimit) } catch {
-            throw .system(error)
-        }
+        let content: MappedFile
+        do throws(SystemError) { content = try MappedFile(descriptor, path) } catch { throw .system(error) }
+        defer { withExtendedLifetime(content) {} }
+        return try recover(from: content.bytes, replay)
+    }
+
+    private func recover(
+        from content: UnsafeRawBufferPointer, _ replay: ([UInt8]) throws(JournalError) -> Void
+    ) throws(JournalFault) -> Recovery {
         if content.isEmpty || Journal.isTornHeader(content) { return try start(cut: content.count) }
         try checkHeader(content)
         let end = try replayFrames(content, replay)
@@ -62,15 +67,15 @@ extension Journal {
     }
 
     /// A file that is shorter than its header was never complete; it holds no record.
-    private static func isTornHeader(_ content: [UInt8]) -> Bool {
+    private static func isTornHeader(_ content: UnsafeRawBufferPointer) -> Bool {
         content.count < headerLength && (header().starts(with: content) || content.allSatisfy { $0 == 0 })
     }
 
-    private func checkHeader(_ content: [UInt8]) throws(JournalFault) {
+    private func checkHeader(_ content: UnsafeRawBufferPointer) throws(JournalFault) {
         guard content.count >= Journal.headerLength, content.starts(with: Journal.magic) else {
             throw .damaged(path: path, offset: 0, reason: "it is not a journal")
         }
-        let expected = content.withUnsafeBytes { platform_crc32c(0, $0.baseAddress, 12) }
+        let expected = platform_crc32c(0, content.baseAddress, 12)
         guard content.littleEndian(at: 12, as: UInt32.self) == expected else {
             throw .damaged(path: path, offset: 0, reason: "the header's checksum is wrong")
         }
@@ -82,7 +87,7 @@ extension Journal {
 
     /// Replays all valid frames and returns where they end.
     private func replayFrames(
-        _ content: [UInt8], _ replay: ([UInt8]) throws(JournalError) -> Void
+        _ content: UnsafeRawBufferPointer, _ replay: ([UInt8]) throws(JournalError) -> Void
     ) throws(JournalFault) -> Int {
         var at = Journal.headerLength
         var last: UInt64 = 0
@@ -113,25 +118,26 @@ extension Journal {
     }
 
     /// The frame at an offset, if it is whole and follows number `last`.
-    static func frame(in content: [UInt8], at: Int, after last: UInt64) -> Frame? {
+    static func frame(in content: UnsafeRawBufferPointer, at: Int, after last: UInt64) -> Frame? {
         guard let found = anyFrame(in: content, at: at), found.sequence == last + 1 else { return nil }
         return found
     }
 
-    private static func anyFrame(in content: [UInt8], at: Int) -> Frame? {
+    private static func anyFrame(in content: UnsafeRawBufferPointer, at: Int) -> Frame? {
         guard at + frameOverhead <= content.count else { return nil }
         let length = Int(content.littleEndian(at: at, as: UInt32.self))
         let end = at + 8 + length
         guard length >= frameOverhead - 8, length <= frameLimit, end <= content.count,
             let kind = Kind(rawValue: content[at + 16]),
-            content.littleEndian(at: at + 4, as: UInt32.self) == checksum(content[at..<end])
+            content.littleEndian(at: at + 4, as: UInt32.self)
+                == checksum(UnsafeRawBufferPointer(rebasing: content[at..<end]))
         else { return nil }
         return Frame(start: at, end: end, sequence: content.littleEndian(at: at + 8), kind: kind)
     }
 
     /// Where a later valid frame begins behind a bad one, if there is any. The sequence number is looked at before the
     /// checksum, so that a long torn tail is searched in one pass.
-    private static func firstFrame(in content: [UInt8], behind at: Int, after last: UInt64) -> Int? {
+    private static func firstFrame(in content: UnsafeRawBufferPointer, behind at: Int, after last: UInt64) -> Int? {
         guard at < content.count else { return nil }
         let furthest = last + UInt64(content.count)
         for offset in (at + 1)..<max(at + 2, content.count) where offset + frameOverhead <= content.count {
@@ -144,7 +150,7 @@ extension Journal {
     }
 
     private func replayRecords(
-        _ content: [UInt8], _ frame: Frame, _ replay: ([UInt8]) throws(JournalError) -> Void
+        _ content: UnsafeRawBufferPointer, _ frame: Frame, _ replay: ([UInt8]) throws(JournalError) -> Void
     ) throws(JournalFault) {
         var at = frame.start + Journal.frameOverhead
         while at < frame.end {
@@ -163,5 +169,33 @@ extension Journal {
             recordsReplayed += 1
             at += 4 + length
         }
+    }
+}
+
+/// A file's content as the system has it in memory: a journal may be larger than what a program should allocate.
+private final class MappedFile {
+    let bytes: UnsafeRawBufferPointer
+
+    init(_ descriptor: Int32, _ path: String) throws(SystemError) {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw SystemError("look at", path) }
+        let size = Int(status.st_size)
+        guard size > 0 else {
+            bytes = UnsafeRawBufferPointer(start: nil, count: 0)
+            return
+        }
+        let start = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0)
+        guard start != MAP_FAILED else { throw SystemError("map", path) }
+        bytes = UnsafeRawBufferPointer(start: start, count: size)
+    }
+
+    deinit {
+        if let start = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: start), bytes.count) }
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    func littleEndian<Number: FixedWidthInteger>(at offset: Int, as type: Number.Type = Number.self) -> Number {
+        Number(littleEndian: loadUnaligned(fromByteOffset: offset, as: type))
     }
 }

@@ -192,15 +192,13 @@ public final class Journal {
         frame.setLittleEndian(UInt32(frame.count - 8), at: 0)
         frame.setLittleEndian(sequence, at: 8)
         frame[16] = kind.rawValue
-        frame.setLittleEndian(checksum(frame[...]), at: 4)
+        frame.setLittleEndian(frame.withUnsafeBytes { checksum($0) }, at: 4)
     }
 
     /// The checksum that a whole frame must have: of its length and of all behind the checksum.
-    static func checksum(_ frame: ArraySlice<UInt8>) -> UInt32 {
-        frame.withUnsafeBytes { bytes in
-            let length = platform_crc32c(0, bytes.baseAddress, 4)
-            return platform_crc32c(length, bytes.baseAddress.map { $0 + 8 }, bytes.count - 8)
-        }
+    static func checksum(_ frame: UnsafeRawBufferPointer) -> UInt32 {
+        let length = platform_crc32c(0, frame.baseAddress, 4)
+        return platform_crc32c(length, frame.baseAddress.map { $0 + 8 }, frame.count - 8)
     }
 
     static func header() -> [UInt8] {
@@ -218,13 +216,5 @@ extension Array where Element == UInt8 {
 
     mutating func setLittleEndian<Number: FixedWidthInteger>(_ value: Number, at offset: Int) {
         for index in 0..<Number.bitWidth / 8 { self[offset + index] = UInt8(truncatingIfNeeded: value >> (8 * index)) }
-    }
-
-    func littleEndian<Number: FixedWidthInteger>(at offset: Int, as type: Number.Type = Number.self) -> Number {
-        var value: Number = 0
-        for index in 0..<Number.bitWidth / 8 {
-            value |= Number(truncatingIfNeeded: self[offset + index]) << (8 * index)
-        }
-        return value
     }
 }

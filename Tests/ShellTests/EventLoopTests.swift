@@ -169,6 +169,18 @@ import TimeModel
         #expect(loop.core.order[1] == "in/beat1")
     }
 
+    @Test func runsChildren() throws {
+        let broker = try TestBroker()
+        let fixture = try LoopFixture(broker) {
+            $0.startsChild = ChildRequest(
+                id: 7, arguments: ["/bin/cat"], input: [1, 2, 3], environment: [], directory: nil, timeoutMs: 10_000,
+                graceMs: 100, outputLimit: 100, memoryLimit: 0)
+        }
+        fixture.run { $0.children[7] != nil }
+        #expect(fixture.core.children[7]?.end == .exited(0))
+        #expect(fixture.core.children[7]?.output == [1, 2, 3])
+    }
+
     @Test func wakesAtTheMomentThatTheCoreNames() throws {
         let broker = try TestBroker()
         let fixture = try LoopFixture(broker)

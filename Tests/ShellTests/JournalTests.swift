@@ -115,7 +115,7 @@ final class Scratch {
 
     private func crc(_ bytes: [UInt8]) -> UInt32 {
         let wrapped = Array(bytes[..<4]) + [0, 0, 0, 0] + Array(bytes[4...])
-        return Journal.checksum(wrapped[...])
+        return wrapped.withUnsafeBytes { Journal.checksum($0) }
     }
 
     @Test func anUnreadableRecordStopsTheStart() throws {
