@@ -91,7 +91,12 @@ let package = Package(
         .testTarget(
             name: "StrangerTests", dependencies: ["TestSupport"], path: "Tests/StrangerTests", swiftSettings: common),
         tests("DispatcherCoreTests", ["Contract", "Machine", "DispatcherCore"]),
-        tests("ConsoleTests", ["Contract", "Console", "TestSupport", "martlet"]),
+        tests(
+            "ConsoleTests",
+            [
+                "Contract", "Console", "TestSupport", "martlet", "martlet-dispatcher", "martlet-scheduler",
+                "martlet-executor",
+            ]),
         .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: common),
         .testTarget(
             name: "TimingTests", dependencies: base + ["Contract", "Timing"], path: "Tests/TimingTests",

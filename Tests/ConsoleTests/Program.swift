@@ -4,9 +4,13 @@ import TestSupport
 /// Runs the program with a home of its own.
 func martlet(_ words: [String], _ home: TemporaryFolder, input: String = "") async throws -> CommandOutcome {
     let program = try BuildFolder.program("martlet").path(percentEncoded: false)
-    let environment = [
+    return try await ChildCommand.run([program] + words, environment: surroundings(home), input: input)
+}
+
+/// The environment of a home of its own.
+func surroundings(_ home: TemporaryFolder) -> [String: String] {
+    [
         "HOME": home.path, "XDG_CONFIG_HOME": home.path + "/config", "XDG_STATE_HOME": home.path + "/state",
         "NO_COLOR": "1",
     ]
-    return try await ChildCommand.run([program] + words, environment: environment, input: input)
 }

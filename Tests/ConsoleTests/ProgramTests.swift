@@ -89,4 +89,30 @@ import Testing
         #expect(unknown.status == 66)
         #expect(unknown.errors.contains("Did you mean \"busy\"?"))
     }
+
+    @Test func completionsNameEveryCommand() async throws {
+        let folder = try TemporaryFolder()
+        for shell in ["bash", "zsh", "fish"] {
+            let outcome = try await martlet(["completion", shell], folder)
+            #expect(outcome.status == 0)
+            for word in ["schedule", "preview", "can_execute", "dry-run"] { #expect(outcome.output.contains(word)) }
+        }
+        let script = try await martlet(["completion", "bash"], folder).output
+        let line = "COMP_WORDS=(martlet task ca); COMP_CWORD=2; _martlet; echo ${COMPREPLY[*]}"
+        let completed = try await ChildCommand.run(["/bin/bash", "-c", script + line])
+        #expect(completed.output == "cancel\n", "\(completed.errors)")
+    }
+
+    @Test func configurationFilesAreChecked() async throws {
+        let folder = try TemporaryFolder()
+        let good = try folder.write("good.json", "// comment\n{\"dispatcher\":{\"task_events\":true}}\n")
+        #expect(try await martlet(["config", "check", good], folder).status == 0)
+        let bad = try folder.write("bad.json", "{\"dispatcher\":{\"task_evnts\":true},\"client\":{\"usr\":\"me\"}}\n")
+        let outcome = try await martlet(["config", "check", bad], folder)
+        #expect(outcome.status == 78)
+        #expect(outcome.output.contains("task_evnts"))
+        #expect(outcome.output.contains("usr"))
+        let shown = try await martlet(["config", "show", "dispatcher", "--origin"], folder)
+        #expect(shown.output.contains("dispatcher.timeout_cap_ms 300000 ms  default"), "\(shown.errors)")
+    }
 }

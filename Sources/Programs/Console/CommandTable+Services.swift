@@ -172,6 +172,24 @@ extension CommandTable {
     /// `context`, `code`, `version`, `help`.
     static let settings: [Command] = [
         Command(
+            "config show", "shows every configuration key with its value",
+            arguments: [
+                Argument(
+                    "PROGRAM", "client, dispatcher or scheduler; all when absent", isOptional: true,
+                    words: ["client", "dispatcher", "scheduler"])
+            ],
+            flags: [Flag("origin", .none, "with where the value comes from")], shared: [],
+            examples: [Example("martlet config show dispatcher --origin", "Keys, values, units, and where from.")],
+            details: [
+                "Values come from flags, then MARTLET_ and the key in capitals, then ~/.config/martlet/martlet.json, then "
+                    + "/etc/martlet/martlet.json, then defaults. Lines that begin with // are comments."
+            ], action: ConfigCommands.show),
+        Command(
+            "config check", "names everything that is wrong with a configuration file",
+            arguments: [Argument("FILE", "the file")], shared: [],
+            examples: [Example("martlet config check /etc/martlet/martlet.json", "All faults at once; 78 if any.")],
+            action: ConfigCommands.check),
+        Command(
             "context list", "lists the named connections", shared: [.json],
             examples: [Example("martlet context list", "The star marks the one in use.")], action: ContextCommands.list),
         Command(
@@ -190,6 +208,16 @@ extension CommandTable {
             arguments: [Argument("CODE", "one code; all when absent", isOptional: true)], shared: [],
             examples: [Example("martlet code circuit_open", "Cause and remedy of one code.")],
             action: CodeBook.command),
+        Command(
+            "completion", "prints the completions for a shell",
+            arguments: [
+                Argument(
+                    "SHELL", "bash, zsh or fish; names for the scripts themselves", words: Completion.shells + ["names"]
+                ),
+                Argument("KIND", "with names: capability, executor, schedule or context", isOptional: true),
+            ], shared: [.bus],
+            examples: [Example("martlet completion bash", "Load it with: source <(martlet completion bash)")],
+            details: ["Names of live objects complete within 300 ms or not at all."], action: Completion.run),
         Command(
             "help", "shows help for a command",
             arguments: [Argument("TOPIC", "the words of a command, or: examples", isOptional: true, repeats: true)],

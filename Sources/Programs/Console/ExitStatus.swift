@@ -110,7 +110,6 @@ struct Failure: Error, Hashable, Sendable {
         if let code { text += " (\(code.rawValue))" }
         if let last = text.last, last != "." && last != "?" { text += "." }
         if let meant { text += " Did you mean \"\(meant)\"?" }
-        for line in tries { text += " Try: \(line)" }
-        return text
+        return tries.isEmpty ? text : text + " Try: " + tries.joined(separator: ", or ")
     }
 }

@@ -11,8 +11,8 @@ final class Up {
     private let session: Session
     private let directory: String
     private let broker: UpBroker
-    private let services: [ManagedProcess]
-    private let executor: ManagedProcess
+    private var services: [ManagedProcess] = []
+    private var executor: ManagedProcess?
     private let leftovers: LeftoverProcesses
     private var restarts: [String: (count: Int, dueAt: MonotonicTime)] = [:]
 
@@ -37,9 +37,6 @@ final class Up {
             }
             broker = try UpBroker(privateUnder: directory, environment: session.environment)
         }
-        let programs = UpPrograms(directory: directory, environment: session.environment)
-        services = try programs.services(broker)
-        executor = try programs.executor(broker)
     }
 
     /// The command.
@@ -70,7 +67,7 @@ final class Up {
         }
     }
 
-    private var all: [ManagedProcess] { [executor] + services + [broker.process].compactMap(\.self) }
+    private var all: [ManagedProcess] { [executor].compactMap(\.self) + services + [broker.process].compactMap(\.self) }
 
     private func run() throws(Failure) -> ExitStatus {
         let result: Swift.Result<ExitStatus, Failure>
@@ -90,6 +87,10 @@ final class Up {
         defer { client.close() }
         terminal.print(row("broker", "\(broker.title)  \(broker.shownAddress)"))
         let readiness = try ServiceReadiness(client)
+        let programs = UpPrograms(directory: directory, environment: session.environment)
+        services = try programs.services(broker)
+        let executor = try programs.executor(broker)
+        self.executor = executor
         for process in services + [executor] { try process.start() }
         try leftovers.note(all)
         try readiness.await(services, withinMs: Up.readyMs, checking: all)
@@ -132,7 +133,7 @@ final class Up {
             }
             if status.status == .online, let card, status.boot == card.boot { return card }
         }
-        throw Failure.notReady([executor], withinMs: Up.readyMs)
+        throw Failure.notReady([executor].compactMap(\.self), withinMs: Up.readyMs)
     }
 
     private func firstTask(_ client: BusClient) throws(Failure) -> ExitStatus {
@@ -196,7 +197,7 @@ final class Up {
 
     /// Executor, services, broker, in this order, within 5 s.
     private func stop() {
-        executor.end(graceMs: 1500)
+        executor?.end(graceMs: 1500)
         for service in services { service.signal(SIGTERM) }
         let deadline = SystemClock.monotonic + 2000
         for service in services where !service.waitForEnd(ms: max(0, deadline - SystemClock.monotonic)) {

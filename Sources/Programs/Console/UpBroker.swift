@@ -5,11 +5,11 @@ import Shell
 import TimeModel
 
 /// The broker of `martlet up`: a private mosquitto, or one that runs already.
-struct UpBroker {
+final class UpBroker {
     /// How services connect: address, and for an account its password file; `nil` where none is asked for.
-    let address: BrokerAddress
+    private(set) var address: BrokerAddress
     /// What people type.
-    let shownAddress: BrokerAddress
+    private(set) var shownAddress: BrokerAddress
     /// The program to run; `nil` for a foreign broker.
     let process: ManagedProcess?
     /// `mosquitto 2.0.11`, or what the broker is otherwise.
@@ -52,15 +52,9 @@ struct UpBroker {
             throw .usage("the folder \(Terminal.escape(path)) has a blank in its path, which mosquitto cannot read")
         }
         let folder = BrokerFolder(path: "\(path)/broker", environment: environment)
-        let port = try UpBroker.port(before: "\(folder.path)/port")
-        let socket = "\(folder.path)/run/broker.sock"
-        let fits = socket.utf8.count < 108
-        try folder.write(
-            BrokerListeners(port: port, socket: fits ? socket : nil, runAs: geteuid() == 0 ? "root" : nil))
+        let port = UpBroker.port(before: "\(folder.path)/port")
+        (address, shownAddress) = try UpBroker.configure(folder, port: port)
         try BrokerCommands.put(accounts, into: folder)
-        let tcp = BrokerAddress(transport: .tcp, host: "127.0.0.1", port: port)
-        shownAddress = tcp
-        address = fits ? BrokerAddress(transport: .unix, host: socket, port: 0) : tcp
         process = ManagedProcess(
             "broker", [program, "-c", folder.configurationFile], environment: environment,
             log: "\(path)/log/broker.log")
@@ -68,6 +62,20 @@ struct UpBroker {
         self.folder = folder
         user = nil
         passwordFile = nil
+    }
+
+    /// Writes the configuration with a port, any free one for `nil`; returns how services and people connect.
+    private static func configure(
+        _ folder: BrokerFolder, port wanted: Int?
+    ) throws(Failure) -> (BrokerAddress, BrokerAddress) {
+        guard let port = wanted ?? free(0) else { throw Failure(.ownFault, "no port is free on 127.0.0.1") }
+        let socket = "\(folder.path)/run/broker.sock"
+        let fits = socket.utf8.count < 108
+        try folder.write(
+            BrokerListeners(port: port, socket: fits ? socket : nil, runAs: geteuid() == 0 ? "root" : nil))
+        try FileText.replace("\(folder.path)/port", Array("\(port)\n".utf8), mode: 0o600)
+        let tcp = BrokerAddress(transport: .tcp, host: "127.0.0.1", port: port)
+        return (fits ? BrokerAddress(transport: .unix, host: socket, port: 0) : tcp, tcp)
     }
 
     /// The accounts of `martlet up`.
@@ -111,31 +119,38 @@ struct UpBroker {
     /// The name of the demo executor.
     var executorName: String { user ?? UpBroker.executor }
 
-    /// Starts the private broker and connects; a foreign one is only connected to.
+    /// Starts the private broker and connects; a foreign one is only connected to. A port that somebody else took in
+    /// the meantime is given up for another one.
     func connected(_ interrupts: Interrupts, withinMs: Int) throws(Failure) -> BusClient {
-        guard let process else { return try BusClient(settings, interrupts: interrupts) }
+        guard let process, let folder else { return try BusClient(settings, interrupts: interrupts) }
         try process.start()
         let deadline = SystemClock.monotonic + withinMs
+        var attempts = 1
         while true {
-            if process.reap() { throw process.endedEarly }
-            do throws(Failure) { return try BusClient(settings, interrupts: interrupts, withinMs: 500) } catch {
-                if error.status != .unreachable || SystemClock.monotonic >= deadline { throw error }
+            if process.reap() {
+                guard attempts < 3 else { throw process.endedEarly }
+                attempts += 1
+                (address, shownAddress) = try UpBroker.configure(folder, port: nil)
+                try process.start()
             }
+            if let client = try connectedNow(interrupts, isLast: SystemClock.monotonic >= deadline) { return client }
             interrupts.wait(ms: 20)
             if interrupts.take() { throw Failure(.interrupted, "interrupted") }
         }
     }
 
-    /// The port of the last time if it is free, else the usual one, else any.
-    private static func port(before file: String) throws(Failure) -> Int {
-        let last = (try? FileText.read(file)).flatMap { Int(String(decoding: $0, as: UTF8.self).filter(\.isNumber)) }
-        for wanted in [last, usualPort, 0].compactMap(\.self) {
-            if let port = free(wanted) {
-                try FileText.replace(file, Array("\(port)\n".utf8), mode: 0o600)
-                return port
-            }
+    /// A connection, or `nil` when nobody listens yet.
+    private func connectedNow(_ interrupts: Interrupts, isLast: Bool) throws(Failure) -> BusClient? {
+        do throws(Failure) { return try BusClient(settings, interrupts: interrupts, withinMs: 500) } catch {
+            if error.status != .unreachable || isLast { throw error }
+            return nil
         }
-        throw Failure(.ownFault, "no port is free on 127.0.0.1")
+    }
+
+    /// The port of the last time if it is free, else the usual one.
+    private static func port(before file: String) -> Int? {
+        let last = (try? FileText.read(file)).flatMap { Int(String(decoding: $0, as: UTF8.self).filter(\.isNumber)) }
+        return [last, usualPort].compactMap(\.self).first { free($0) != nil }
     }
 
     /// The port itself if it can be had on the loopback address; 0: any; `nil`: taken.

@@ -1,0 +1,76 @@
+import Contract
+import Glibc
+import Shell
+
+/// `martlet config`: what the programs are configured to, and whether a file is right.
+enum ConfigCommands {
+    /// Programs that have a configuration of their own, in the order in which they are shown.
+    private static let programs = ["dispatcher", "scheduler"]
+
+    /// `config show [PROGRAM]`.
+    static func show(_ session: Session) throws(Failure) -> ExitStatus {
+        let asked = session.invocation.argument(0)
+        let withOrigin = session.invocation.has("origin")
+        if asked == nil || asked == "client" {
+            let configuration = try ClientConfiguration.read(session.invocation, environment: session.environment)
+            show(configuration.listing, withOrigin, session)
+        }
+        for name in programs where asked == nil || asked == name {
+            show(try listing(name, session), withOrigin, session)
+        }
+        return .done
+    }
+
+    private static func show(_ listing: String, _ withOrigin: Bool, _ session: Session) {
+        for line in listing.split(separator: "\n") {
+            let text =
+                withOrigin
+                ? String(line) : line.firstRange(of: "  ").map { String(line[..<$0.lowerBound]) } ?? String(line)
+            session.terminal.print(Terminal.escape(text))
+        }
+    }
+
+    private static func listing(_ name: String, _ session: Session) throws(Failure) -> String {
+        let (status, output) = try run(name, ["--show-config"], session)
+        guard status == 0 else {
+            throw Failure(.configuration, Terminal.escape(output.replacing("\n", with: "; ")))
+        }
+        return output
+    }
+
+    /// `config check FILE`: every program looks at its own sections.
+    static func check(_ session: Session) throws(Failure) -> ExitStatus {
+        let file = session.argument(0)
+        guard access(file, R_OK) == 0 else {
+            throw Failure(.notFound, "\(Terminal.escape(file)) cannot be read", code: .notFound)
+        }
+        let own = ConfigurationParser(section: "client", keys: ClientConfiguration.keys).parse(["--config", file])
+        var problems = own.problems.map(\.description)
+        for name in programs {
+            let (status, output) = try run(name, ["--check", "--config", file], session)
+            if status != 0 { problems += output.split(separator: "\n").map(String.init) }
+        }
+        var seen: Set<String> = []
+        for problem in problems {
+            let text = problem.replacing("martlet-dispatcher: ", with: "").replacing("martlet-scheduler: ", with: "")
+            if seen.insert(text).inserted { session.terminal.print(Terminal.escape(text)) }
+        }
+        if problems.isEmpty { session.terminal.say("The configuration is good.") }
+        return problems.isEmpty ? .done : .configuration
+    }
+
+    private static func run(_ name: String, _ words: [String], _ session: Session) throws(Failure) -> (Int, String) {
+        let folder = "\(UserFolders.state(session.environment))/scratch"
+        try FileText.makeFolder(folder)
+        let log = "\(folder)/\(RandomText.id())"
+        defer { unlink(log) }
+        let program = try UpPrograms(directory: folder, environment: session.environment).find("martlet-\(name)")
+        let process = ManagedProcess(name, [program] + words, environment: session.environment, log: log)
+        try process.start()
+        guard process.waitForEnd(ms: 10_000), case .exited(let status)? = process.ending else {
+            process.end(graceMs: 0)
+            throw Failure(.ownFault, "\(program) does not say what its configuration is")
+        }
+        return (status, String(decoding: try FileText.read(log), as: UTF8.self))
+    }
+}
