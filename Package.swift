@@ -35,6 +35,7 @@ let package = Package(
         .executable(name: "martlet-scheduler", targets: ["martlet-scheduler"]),
         .executable(name: "martlet-executor", targets: ["martlet-executor"]),
         .executable(name: "martlet-simulate", targets: ["martlet-simulate"]),
+        .library(name: "Martlet", targets: ["Martlet", "Contract", "Wire"]),
     ],
     targets: [
         // Floor 0: C.
@@ -73,6 +74,9 @@ let package = Package(
         program("martlet-scheduler", ["SchedulerCore", "Timing"]),
         program("martlet-executor", ["ExecutorCore"]),
         .target(
+            name: "Martlet", dependencies: shell + ["ExecutorCore"], path: "Sources/Programs/Martlet",
+            swiftSettings: common),
+        .target(
             name: "Console", dependencies: shell + ["Timing"], path: "Sources/Programs/Console", swiftSettings: common),
         program("martlet", ["Console"]),
         .executableTarget(
@@ -80,6 +84,8 @@ let package = Package(
             path: "Sources/Programs/martlet-simulate", swiftSettings: common),
         // Tests.
         tests("SimulationTests", ["Contract", "Machine", "Simulation", "DispatcherCore", "Shell", "TestSupport"]),
+        tests(
+            "MartletTests", ["Contract", "Martlet", "Shell", "TestSupport", "martlet-dispatcher"]),
         tests("ExecutorCoreTests", ["Contract", "Machine", "ExecutorCore"]),
         tests(
             "ExecutorProgramTests",

@@ -20,6 +20,7 @@ enum ImportRules {
         ("Sources/Programs/martlet-dispatcher", shell.union(["DispatcherCore"])),
         ("Sources/Programs/martlet-scheduler", shell.union(["SchedulerCore", "Timing"])),
         ("Sources/Programs/martlet-executor", shell.union(["ExecutorCore"])),
+        ("Sources/Programs/Martlet", shell.union(["ExecutorCore", "Synchronization"])),
         ("Sources/Programs/martlet-simulate", shell.subtracting(["Shell"]).union(["Simulation"])),
         ("Sources/Programs/Console", shell.union(["Timing"])),
         ("Sources/Programs/martlet", shell.union(["Timing", "Console"])),

@@ -45,6 +45,8 @@ struct EndingReader {
 
     func ending(of outcome: ChildOutcome) -> Ending {
         var ending = verdict(outcome)
+        // No program gets by without memory: then nothing was measured.
+        guard outcome.maxResidentKiB > 0 else { return ending }
         var usage = ending.usage ?? Usage()
         usage.cpuTimeMs = outcome.cpuTimeMs
         usage.memoryMB = (outcome.maxResidentKiB + 1023) / 1024
