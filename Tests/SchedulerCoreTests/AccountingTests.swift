@@ -28,7 +28,7 @@ import Wire
         bench.give(.wake)
     }
 
-    @Test(arguments: 0..<12)
+    @Test(arguments: 0..<8)
     func everySlotEndsOnce(seed: Int) throws {
         var random = SeededGenerator(seed: UInt64(seed))
         let bench = Bench()
@@ -37,7 +37,7 @@ import Wire
         bench.put(
             "s", "interval", #"{"every_ms":60000}"#,
             #","policy":{"misfire":"\#(misfire)","jitter_ms":\#(random.uniform(0...30_000)),"misfire_grace_ms":20000}"#)
-        for _ in 0..<200 { step(bench, &random) }
+        for _ in 0..<150 { step(bench, &random) }
         if !bench.isConnected { bench.connect() }
         bench.dispatcher = .completes
         bench.pass(700_000)
