@@ -17,13 +17,13 @@ public struct LeasePair: Hashable, Sendable {
 extension LeasePair: WireReadable, WireWritable {
     /// Reads a pair.
     public init(from reader: inout JSONReader) throws(WireError) {
-        let refusal = reader.refused("expected [task, epoch]")
+        let before = reader
         try reader.beginArray()
-        guard reader.nextElement() else { throw refusal }
+        guard reader.nextElement() else { throw before.refused("expected [task, epoch]") }
         task = try reader.id()
-        guard reader.nextElement() else { throw refusal }
+        guard reader.nextElement() else { throw before.refused("expected [task, epoch]") }
         epoch = try reader.int(in: 0...JSONLimits.largestInteger)
-        if reader.nextElement() { throw refusal }
+        if reader.nextElement() { throw before.refused("expected [task, epoch]") }
     }
 
     /// Writes the pair.
@@ -63,7 +63,7 @@ extension Beat: WireReadable, WireWritable {
     /// Reads a beat.
     public init(from reader: inout JSONReader) throws(WireError) {
         self.init(boot: "", seq: 0)
-        let missing = reader.refused("a beat needs boot")
+        let before = reader
         try reader.beginObject()
         while let key = reader.nextKey() {
             if reader.takeNull() { continue }
@@ -78,7 +78,7 @@ extension Beat: WireReadable, WireWritable {
             default: reader.skip()
             }
         }
-        if boot.isEmpty { throw missing }
+        if boot.isEmpty { throw before.refused("a beat needs boot") }
     }
 
     /// Writes the beat.

@@ -84,7 +84,7 @@ extension CapabilityEntry: WireReadable, WireWritable {
     /// Reads an entry.
     public init(from reader: inout JSONReader) throws(WireError) {
         self.init(name: "")
-        let missing = reader.refused("a capability needs a name")
+        let before = reader
         try reader.beginObject()
         while let key = reader.nextKey() {
             if reader.takeNull() { continue }
@@ -102,7 +102,7 @@ extension CapabilityEntry: WireReadable, WireWritable {
             default: try readNumber(key, &reader)
             }
         }
-        if name.isEmpty { throw missing }
+        if name.isEmpty { throw before.refused("a capability needs a name") }
     }
 
     private mutating func readNumber(_ key: String, _ reader: inout JSONReader) throws(WireError) {
@@ -179,7 +179,7 @@ extension Card: WireReadable, WireWritable {
     /// Reads a card.
     public init(from reader: inout JSONReader) throws(WireError) {
         self.init(boot: "", rev: 0, capabilities: [])
-        let missing = reader.refused("a card needs boot and capabilities")
+        let before = reader
         var hasCapabilities = false
         try reader.beginObject()
         while let key = reader.nextKey() {
@@ -197,7 +197,7 @@ extension Card: WireReadable, WireWritable {
             default: try readNumber(key, &reader)
             }
         }
-        if boot.isEmpty || !hasCapabilities { throw missing }
+        if boot.isEmpty || !hasCapabilities { throw before.refused("a card needs boot and capabilities") }
     }
 
     private mutating func readNumber(_ key: String, _ reader: inout JSONReader) throws(WireError) {
@@ -235,9 +235,9 @@ extension Card: WireReadable, WireWritable {
 extension JSONReader {
     /// A capability's name; `plan` is the dispatcher's own.
     public mutating func capabilityName() throws(WireError) -> String {
-        let refusal = refused("'\(Names.planCapability)' cannot be offered")
+        let before = self
         let text = try name()
-        if text == Names.planCapability { throw refusal }
+        if text == Names.planCapability { throw before.refused("'\(Names.planCapability)' cannot be offered") }
         return text
     }
 
@@ -248,14 +248,14 @@ extension JSONReader {
 
     mutating func modes() throws(WireError) -> [Mode] {
         var list: [Mode] = []
-        let refusal = refused("must list push, pull or both")
+        let before = self
         try beginArray()
         while nextElement() {
             let mode = try mode()
-            if mode == .undecided || list.contains(mode) { throw refusal }
+            if mode == .undecided || list.contains(mode) { throw before.refused("must list push, pull or both") }
             list.append(mode)
         }
-        if list.isEmpty { throw refusal }
+        if list.isEmpty { throw before.refused("must list push, pull or both") }
         return list
     }
 }
@@ -280,7 +280,7 @@ public struct ExecutorStatus: Hashable, Sendable {
 extension ExecutorStatus: WireReadable, WireWritable {
     /// Reads a status.
     public init(from reader: inout JSONReader) throws(WireError) {
-        let missing = reader.refused("a status needs a status")
+        let before = reader
         var status: ExecutorState?
         try reader.beginObject()
         while let key = reader.nextKey() {
@@ -292,7 +292,7 @@ extension ExecutorStatus: WireReadable, WireWritable {
             default: reader.skip()
             }
         }
-        guard let status else { throw missing }
+        guard let status else { throw before.refused("a status needs a status") }
         self.status = status
     }
 

@@ -120,7 +120,7 @@ extension Report: WireReadable, WireWritable {
     /// Reads a report.
     public init(from reader: inout JSONReader) throws(WireError) {
         self.init(.accept, epoch: -1)
-        let missing = reader.refused("a report needs epoch and type; an outcome a status, a refusal a reason")
+        let before = reader
         var type: Kind?
         try reader.beginObject()
         while let key = reader.nextKey() {
@@ -134,9 +134,13 @@ extension Report: WireReadable, WireWritable {
                 try read(key, &reader)
             }
         }
-        guard let type, epoch >= 0 else { throw missing }
+        guard let type, epoch >= 0 else {
+            throw before.refused("a report needs epoch and type; an outcome a status, a refusal a reason")
+        }
         self.type = type
-        if type == .outcome && status == nil || type == .refuse && reason == nil { throw missing }
+        if type == .outcome && status == nil || type == .refuse && reason == nil {
+            throw before.refused("a report needs epoch and type; an outcome a status, a refusal a reason")
+        }
     }
 
     private mutating func read(_ key: String, _ reader: inout JSONReader) throws(WireError) {
@@ -158,9 +162,11 @@ extension Report: WireReadable, WireWritable {
     }
 
     private static func outcome(_ reader: inout JSONReader) throws(WireError) -> Outcome {
-        let refusal = reader.refused("must be one of success, failed, canceled")
+        let before = reader
         let word = try reader.string(limit: 16)
-        guard let outcome = Outcome(rawValue: word == "cancelled" ? "canceled" : word) else { throw refusal }
+        guard let outcome = Outcome(rawValue: word == "cancelled" ? "canceled" : word) else {
+            throw before.refused("must be one of success, failed, canceled")
+        }
         return outcome
     }
 

@@ -209,7 +209,7 @@ public struct Reply: Hashable, Sendable {
 extension Reply: WireReadable, WireWritable {
     /// Reads a reply.
     public init(from reader: inout JSONReader) throws(WireError) {
-        let missing = reader.refused("a reply needs ok")
+        let before = reader
         var ok: Bool?
         self.init(ok: false)
         try reader.beginObject()
@@ -229,7 +229,7 @@ extension Reply: WireReadable, WireWritable {
             default: reader.skip()
             }
         }
-        guard let ok else { throw missing }
+        guard let ok else { throw before.refused("a reply needs ok") }
         self.ok = ok
     }
 

@@ -119,7 +119,7 @@ public struct Event: Hashable, Sendable {
 extension Event: WireReadable, WireWritable {
     /// Reads an event.
     public init(from reader: inout JSONReader) throws(WireError) {
-        let missing = reader.refused("an event needs event_id, event, at")
+        let before = reader
         self.init(
             eventID: "", event: .requestRefused, seq: 0, at: WallTime(milliseconds: 0), actor: "", workspace: "",
             subject: "")
@@ -143,7 +143,7 @@ extension Event: WireReadable, WireWritable {
             default: reader.skip()
             }
         }
-        if eventID.isEmpty { throw missing }
+        if eventID.isEmpty { throw before.refused("an event needs event_id, event, at") }
     }
 
     /// Writes the event.

@@ -4,17 +4,21 @@ public import Wire
 extension JSONReader {
     /// A name by the contract's grammar.
     public mutating func name() throws(WireError) -> String {
-        let refusal = refused("expected a name: letters, digits, '.', '_', '~', '-', at most \(Names.limit) bytes")
+        let before = self
         let text = try string(limit: Names.idLimit)
-        guard Names.isName(text) else { throw refusal }
+        guard Names.isName(text) else {
+            throw before.refused("expected a name: letters, digits, '.', '_', '~', '-', at most \(Names.limit) bytes")
+        }
         return text
     }
 
     /// A task id by the contract's grammar.
     public mutating func id() throws(WireError) -> String {
-        let refusal = refused("expected an id: letters, digits, '.', '_', '~', '-', at most \(Names.idLimit) bytes")
+        let before = self
         let text = try string(limit: Names.idLimit)
-        guard Names.isID(text) else { throw refusal }
+        guard Names.isID(text) else {
+            throw before.refused("expected an id: letters, digits, '.', '_', '~', '-', at most \(Names.idLimit) bytes")
+        }
         return text
     }
 
@@ -23,16 +27,20 @@ extension JSONReader {
 
     /// A point in time, RFC 3339.
     public mutating func instant() throws(WireError) -> WallTime {
-        let refusal = refused("expected a time such as 2026-11-20T09:00:00.000Z")
+        let before = self
         let text = try string(limit: 64)
-        guard let time = WallTime(rfc3339: text) else { throw refusal }
+        guard let time = WallTime(rfc3339: text) else {
+            throw before.refused("expected a time such as 2026-11-20T09:00:00.000Z")
+        }
         return time
     }
 
     /// A mode, aliases included.
     public mutating func mode() throws(WireError) -> Mode {
-        let refusal = refused("must be one of undecided, push, pull")
-        guard let mode = Mode(word: try string(limit: 32)) else { throw refusal }
+        let before = self
+        guard let mode = Mode(word: try string(limit: 32)) else {
+            throw before.refused("must be one of undecided, push, pull")
+        }
         return mode
     }
 
@@ -91,7 +99,7 @@ extension ErrorBody: WireReadable, WireWritable {
     public init(from reader: inout JSONReader) throws(WireError) {
         self.init(.internal)
         var hasCode = false
-        let missing = reader.refused("an error needs a code")
+        let before = reader
         try reader.beginObject()
         while let key = reader.nextKey() {
             if reader.takeNull() { continue }
@@ -107,7 +115,7 @@ extension ErrorBody: WireReadable, WireWritable {
             default: reader.skip()
             }
         }
-        if !hasCode { throw missing }
+        if !hasCode { throw before.refused("an error needs a code") }
     }
 
     /// Writes the error.

@@ -192,11 +192,11 @@ extension JSONReader {
     /// A list of names.
     public mutating func names(count: Int) throws(WireError) -> [String] {
         var list: [String] = []
-        let refusal = refused("more than \(count) names")
+        let before = self
         try beginArray()
         while nextElement() {
             list.append(try name())
-            if list.count > count { throw refusal }
+            if list.count > count { throw before.refused("more than \(count) names") }
         }
         return list
     }

@@ -47,9 +47,11 @@ extension ScheduleCommand: WireReadable, WireWritable {
     }
 
     private static func request(_ reader: inout JSONReader) throws(WireError) -> String {
-        let refusal = reader.refused("expected a name without '~' of at most \(Limits.requestID) bytes")
+        let before = reader
         let text = try reader.name()
-        guard text.utf8.count <= Limits.requestID, !text.contains("~") else { throw refusal }
+        guard text.utf8.count <= Limits.requestID, !text.contains("~") else {
+            throw before.refused("expected a name without '~' of at most \(Limits.requestID) bytes")
+        }
         return text
     }
 

@@ -122,7 +122,7 @@ public struct TaskResult: Hashable, Sendable {
 extension TaskResult: WireReadable, WireWritable {
     /// Reads a result.
     public init(from reader: inout JSONReader) throws(WireError) {
-        let missing = reader.refused("a result needs task, status and finished_at")
+        let before = reader
         self.init(task: "", status: .success, finishedAt: WallTime(milliseconds: 0))
         var seen = 0
         try reader.beginObject()
@@ -138,8 +138,10 @@ extension TaskResult: WireReadable, WireWritable {
                 task = try reader.id()
                 seen += 1
             case "status":
-                let refusal = reader.refused("must be one of success, failed, timeout, canceled, rejected")
-                guard let status = Status(word: try reader.string(limit: 16)) else { throw refusal }
+                let before = reader
+                guard let status = Status(word: try reader.string(limit: 16)) else {
+                    throw before.refused("must be one of success, failed, timeout, canceled, rejected")
+                }
                 self.status = status
                 seen += 1
             case "finished_at":
@@ -148,7 +150,7 @@ extension TaskResult: WireReadable, WireWritable {
             default: try readRest(key, &reader)
             }
         }
-        if seen < 3 { throw missing }
+        if seen < 3 { throw before.refused("a result needs task, status and finished_at") }
     }
 
     private mutating func readRest(_ key: String, _ reader: inout JSONReader) throws(WireError) {

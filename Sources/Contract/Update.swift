@@ -49,7 +49,7 @@ public struct Update: Hashable, Sendable {
 extension Update: WireReadable, WireWritable {
     /// Reads an update.
     public init(from reader: inout JSONReader) throws(WireError) {
-        let missing = reader.refused("an update needs type, task, state and at")
+        let before = reader
         var type: Kind?
         var task: String?
         var state: TaskState?
@@ -72,7 +72,9 @@ extension Update: WireReadable, WireWritable {
             default: reader.skip()
             }
         }
-        guard let type, let task, let state, let at else { throw missing }
+        guard let type, let task, let state, let at else {
+            throw before.refused("an update needs type, task, state and at")
+        }
         self = rest
         (self.type, self.task, self.state, self.at) = (type, task, state, at)
     }

@@ -93,13 +93,15 @@ extension Assignment: WireReadable, WireWritable {
     /// Reads an assignment.
     public init(from reader: inout JSONReader) throws(WireError) {
         self.init(task: "", epoch: 0, term: 0, attempt: 0, capability: "", principal: "")
-        let missing = reader.refused("an assignment needs task, epoch, term and capability")
+        let before = reader
         try reader.beginObject()
         while let key = reader.nextKey() {
             if key != "input", key != "checkpoint", reader.takeNull() { continue }
             try read(key, &reader)
         }
-        if task.isEmpty || capability.isEmpty { throw missing }
+        if task.isEmpty || capability.isEmpty {
+            throw before.refused("an assignment needs task, epoch, term and capability")
+        }
     }
 
     /// Writes the assignment.
@@ -189,13 +191,13 @@ extension WorkMessage: WireReadable, WireWritable {
     /// Reads a work message.
     public init(from reader: inout JSONReader) throws(WireError) {
         var first = reader
-        let missing = reader.refused("a work message needs a type")
+        let before = reader
         var kind: Kind?
         try first.beginObject()
         while let key = first.nextKey() {
             if key == "type" { kind = try first.word() } else { first.skip() }
         }
-        guard let kind else { throw missing }
+        guard let kind else { throw before.refused("a work message needs a type") }
         switch kind {
         case .assign: self = .assign(try Assignment(from: &reader))
         case .cancel, .revoke: self = try WorkMessage.ending(kind, &reader)

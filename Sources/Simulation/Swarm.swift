@@ -4,9 +4,9 @@ import SchedulerCore
 
 /// Runs by service and seed.
 public enum Swarm {
-    /// Plays one run; `print` gets a line for everything that happens.
+    /// Plays one run; `tell` gets a line for everything that happens.
     public static func run(
-        service: String, seed: UInt64, mutant: Mutant? = nil, print: ((String) -> Void)? = nil
+        service: String, seed: UInt64, mutant: Mutant? = nil, tell: ((String) -> Void)? = nil
     ) -> RunReport {
         if service == "scheduler" {
             let run = SchedulerRun(seed: seed) { seed in
@@ -15,7 +15,7 @@ public enum Swarm {
                 settings.operators = ["op"]
                 return SchedulerCore(settings: settings)
             }
-            run.world.print = print
+            run.world.tell = tell
             return run.run()
         }
         let run = DispatcherRun(seed: seed, mutant: mutant) { seed in
@@ -23,7 +23,7 @@ public enum Swarm {
             configuration.taskEvents = true
             return Dispatcher(configuration: configuration, seed: seed)
         }
-        run.world.print = print
+        run.world.tell = tell
         return run.run()
     }
 }

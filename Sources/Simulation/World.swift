@@ -30,7 +30,7 @@ public final class World {
     /// Called with each message that the broker accepts, before anybody receives it: (publisher's account, message).
     public var observe: (String, InboundMessage) -> Void = { _, _ in }
     /// A line for each thing that happens; for replays with `--trace`.
-    public var print: ((String) -> Void)?
+    public var tell: ((String) -> Void)?
     /// One way delay of a packet in ms.
     public var delay: ClosedRange<Int> = 0...3
     /// A packet in this many is delivered to the broker twice, as a sender that has lost an acknowledgement would.
@@ -55,8 +55,8 @@ public final class World {
 
     /// Adds a line to the trace.
     public func note(_ text: @autoclosure () -> String) {
-        guard let print else { return }
-        print("\(time) \(text())")
+        guard let tell else { return }
+        tell("\(time) \(text())")
     }
 
     /// Adds numbers and bytes to the trace hash.

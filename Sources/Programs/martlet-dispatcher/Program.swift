@@ -17,7 +17,11 @@ import Shell
         description.keys = DispatcherKeys.all
         let start = StartCheck()
         description.check = { start.problems($0) }
-        description.servedFirst = { $0.contains("/beat/") || $0.contains("/report/") || $0.contains("/executor/") }
+        description.servedFirst = { topic in
+            // The class is the third level; looked at byte by byte, since this runs for every message.
+            let word = topic.utf8.split(separator: UInt8(ascii: "/"), maxSplits: 3).dropFirst(2).first
+            return ["beat", "report", "executor"].contains { word?.elementsEqual($0.utf8) ?? false }
+        }
         description.examples = [
             ("martlet-dispatcher --state-directory state", "Keeps its tasks in the directory state."),
             ("martlet-dispatcher --task-events", "Tells the life of every task in events."),

@@ -68,7 +68,7 @@ let options = Options(Array(CommandLine.arguments.dropFirst()))
 var summary = SwarmSummary()
 for seed in options.first..<options.first + options.count {
     let printer: ((String) -> Void)? = options.trace ? { print($0) } : nil
-    let report = Swarm.run(service: options.service, seed: seed, mutant: options.mutant, print: printer)
+    let report = Swarm.run(service: options.service, seed: seed, mutant: options.mutant, tell: printer)
     summary.add(report)
     if options.hashes { print("seed \(seed) trace \(String(report.trace, radix: 16)) events \(report.events)") }
     for violation in report.violations {
