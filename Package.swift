@@ -33,6 +33,7 @@ let package = Package(
         .executable(name: "martlet", targets: ["martlet"]),
         .executable(name: "martlet-dispatcher", targets: ["martlet-dispatcher"]),
         .executable(name: "martlet-scheduler", targets: ["martlet-scheduler"]),
+        .executable(name: "martlet-heartbeat", targets: ["martlet-heartbeat"]),
         .executable(name: "martlet-executor", targets: ["martlet-executor"]),
         .executable(name: "martlet-simulate", targets: ["martlet-simulate"]),
         .library(name: "Martlet", targets: ["Martlet", "Contract", "Wire"]),
@@ -51,7 +52,7 @@ let package = Package(
         .target(name: "Contract", dependencies: base, path: "Sources/Contract", swiftSettings: pure),
         .target(name: "Machine", dependencies: base + ["Contract"], path: "Sources/Machines", swiftSettings: pure),
         // Floor 3: decisions.
-        .target(name: "Timing", dependencies: base + ["Contract"], path: "Sources/Cores/Timing", swiftSettings: pure),
+        .target(name: "Timing", dependencies: machines, path: "Sources/Cores/Timing", swiftSettings: pure),
         .target(
             name: "DispatcherCore", dependencies: machines, path: "Sources/Cores/DispatcherCore",
             exclude: ["README.md"],
@@ -59,6 +60,9 @@ let package = Package(
         .target(
             name: "SchedulerCore", dependencies: machines + ["Timing"], path: "Sources/Cores/SchedulerCore",
             swiftSettings: pure),
+        .target(
+            name: "HeartbeatCore", dependencies: machines + ["Timing"], path: "Sources/Cores/HeartbeatCore",
+            exclude: ["README.md"], swiftSettings: pure),
         .target(
             name: "ExecutorCore", dependencies: machines, path: "Sources/Cores/ExecutorCore", exclude: ["README.md"],
             swiftSettings: pure),
@@ -72,6 +76,7 @@ let package = Package(
         // Floor 5: programs.
         program("martlet-dispatcher", ["DispatcherCore"]),
         program("martlet-scheduler", ["SchedulerCore", "Timing"]),
+        program("martlet-heartbeat", ["HeartbeatCore", "Timing"]),
         program("martlet-executor", ["ExecutorCore"]),
         .target(
             name: "Martlet", dependencies: shell + ["ExecutorCore"], path: "Sources/Programs/Martlet",
@@ -93,7 +98,7 @@ let package = Package(
         tests("DeterminismTests", []),
         tests("WireTests", []),
         tests("TimeModelTests", []),
-        tests("ContractTests", ["Contract", "DispatcherCore", "SchedulerCore"]),
+        tests("ContractTests", ["Contract", "DispatcherCore", "Timing"]),
         .testTarget(
             name: "StrangerTests", dependencies: ["TestSupport"], path: "Tests/StrangerTests", swiftSettings: common),
         tests("DispatcherCoreTests", ["Contract", "Machine", "DispatcherCore"]),
@@ -107,7 +112,8 @@ let package = Package(
         .testTarget(
             name: "TimingTests", dependencies: base + ["Contract", "Timing"], path: "Tests/TimingTests",
             exclude: ["Fixtures"], swiftSettings: common),
-        tests("SchedulerCoreTests", ["Contract", "Machine", "SchedulerCore"]),
+        tests("SchedulerCoreTests", ["Contract", "Machine", "Timing", "SchedulerCore"]),
+        tests("HeartbeatCoreTests", ["Contract", "Machine", "Timing", "HeartbeatCore"]),
         .target(
             name: "TestSupport", dependencies: machines + ["Shell", "CPlatform"], path: "Tests/TestSupport",
             swiftSettings: common),

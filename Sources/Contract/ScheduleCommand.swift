@@ -15,8 +15,11 @@ public struct ScheduleCommand: Hashable, Sendable {
     public var until: WallTime?
     /// `resume`: run the latest slot that the pause swallowed.
     public var catchUp = false
-    /// `trigger`: names the run.
+    /// `trigger`, and `run` of checks: names the run.
     public var requestID: String?
+    /// `get` of checks: how many runs of the log, and only those with this status.
+    public var history: Int?
+    public var status: CheckStatus?
 
     /// A command without fields.
     public init() {}
@@ -36,6 +39,8 @@ extension ScheduleCommand: WireReadable, WireWritable {
             case "until": until = try ScheduleCommand.instant(&reader)
             case "catch_up", "catchUp": catchUp = try reader.bool()
             case "request_id", "requestId": requestID = try ScheduleCommand.request(&reader)
+            case "history": history = try reader.int(in: 0...Limits.checkLog)
+            case "status": status = try reader.word()
             default: reader.skip()
             }
         }
@@ -65,46 +70,8 @@ extension ScheduleCommand: WireReadable, WireWritable {
             $0.field("until", until)
             if catchUp { $0.field("catch_up", true) }
             $0.field("request_id", requestID)
-        }
-    }
-}
-
-/// What a notification says; an element of `notify/memory/K`, and all of `notify/log/K`.
-public struct ScheduleNote: Hashable, Sendable, WireWritable {
-    /// The schedule.
-    public var schedule: String
-    /// The run.
-    public var run: String?
-    /// The event that it tells of.
-    public var event: String?
-    /// The reason of a skip.
-    public var reason: String?
-    /// How the run ended.
-    public var status: Status?
-    /// Why it did not end well.
-    public var code: Code?
-    /// The same for people.
-    public var message: String?
-    /// The slot.
-    public var scheduledAt: WallTime?
-    /// What the run took, in ms.
-    public var durationMs: Int?
-
-    /// A notification about a schedule.
-    public init(schedule: String) { self.schedule = schedule }
-
-    /// Writes the notification.
-    public func write(to writer: inout JSONWriter) {
-        writer.object {
-            $0.field("schedule", schedule)
-            $0.field("run", run)
-            $0.field("event", event)
-            $0.field("reason", reason)
+            $0.field("history", history)
             $0.field("status", status)
-            $0.field("code", code?.rawValue)
-            $0.field("message", message)
-            $0.field("scheduled_at", scheduledAt)
-            $0.field("duration_ms", durationMs)
         }
     }
 }

@@ -155,6 +155,8 @@ public struct ScheduleDocument: Hashable, Sendable {
     public var enabled = true
     /// A text for people.
     public var note: String?
+    /// What makes it a check; `nil`: it is a schedule.
+    public var check: CheckRules?
 
     /// An empty document.
     public init() {}
@@ -184,6 +186,7 @@ extension ScheduleDocument: WireWritable {
         if notifications != ScheduleNotifications() {
             writer.field("notifications") { writeNotifications(to: &$0) }
         }
+        check?.writeFields(to: &writer)
         writer.field("enabled", enabled)
         writer.field("note", note)
     }

@@ -17,10 +17,13 @@ public struct ScheduleReader: Sendable {
     /// Whether `schema_version` is one that is not supported.
     public private(set) var isUnsupported = false
     private let shortestIntervalMs: Int
+    /// For checks: the interval of a document without rule.
+    private let standardEveryMs: Int?
 
-    /// Reads the fields of one JSON object.
-    public init(_ raw: RawJSON, shortestIntervalMs: Int = Limits.shortestIntervalMs) {
+    /// Reads the fields of one JSON object: of a schedule, or, with `standardEveryMs`, of a check.
+    public init(_ raw: RawJSON, shortestIntervalMs: Int = Limits.shortestIntervalMs, standardEveryMs: Int? = nil) {
         self.shortestIntervalMs = shortestIntervalMs
+        self.standardEveryMs = standardEveryMs
         let top = fields(JSONValue(raw), at: "", aliases: [:])
         if let version = top["schema_version"], version.intValue != 1 { isUnsupported = true }
         ifRevision = integer(top, "if_rev", 0...JSONLimits.largestInteger)
@@ -34,6 +37,7 @@ public struct ScheduleReader: Sendable {
         readBounds(object(top, "bounds"))
         readWork(top)
         readNotifications(top)
+        if standardEveryMs != nil { document.check = readCheck(top) }
         if let enabled = boolean(top, "enabled") { document.enabled = enabled }
         document.note = text(top, "note", limit: Limits.scheduleNote)
     }
@@ -43,12 +47,17 @@ public struct ScheduleReader: Sendable {
 
     // Rule, target.
 
-    private mutating func readRule(_ top: Fields) {
+    private mutating func readRule(_ top: ScheduleFields) {
+        if let standardEveryMs, top["type"] == nil, top["spec"] == nil, top["schedule"] == nil {
+            document.type = .interval
+            document.spec.everyMs = standardEveryMs
+            return
+        }
         let aliases = [
             "interval_ms": "every_ms", "expression": "expr", "cron": "expr", "tz": "timezone", "timestamp": "run_at",
             "at": "run_at",
         ]
-        var spec: Fields
+        var spec: ScheduleFields
         var word = top["type"]
         if let combined = top["schedule"] {
             spec = fields(combined, at: "schedule", aliases: aliases)
@@ -79,7 +88,7 @@ public struct ScheduleReader: Sendable {
         }
     }
 
-    private mutating func readCron(_ spec: Fields) {
+    private mutating func readCron(_ spec: ScheduleFields) {
         guard let value = spec["expr"] else { return fault(spec, "expr", .invalidSpec, "is needed") }
         guard let expression = value.stringValue else { return fault(spec, "expr", .invalidSpec, "must be a text") }
         document.spec.expression = expression
@@ -87,14 +96,14 @@ public struct ScheduleReader: Sendable {
         document.spec.overlap = text(spec, "dst_overlap", limit: 16, code: .invalidSpec)
     }
 
-    private mutating func readInterval(_ spec: Fields) {
+    private mutating func readInterval(_ spec: ScheduleFields) {
         guard spec["every_ms"] != nil else { return fault(spec, "every_ms", .invalidSpec, "is needed") }
         let range = shortestIntervalMs...Limits.longestIntervalMs
         document.spec.everyMs = integer(spec, "every_ms", range, code: .invalidSpec)
         document.spec.startAt = instant(spec, "start_at", .invalidSpec)
     }
 
-    private mutating func readOneShot(_ spec: Fields) {
+    private mutating func readOneShot(_ spec: ScheduleFields) {
         guard let value = spec["run_at"] else { return fault(spec, "run_at", .invalidSpec, "is needed") }
         if let text = value.stringValue, let time = TimeText(text.utf8), time.offset == nil {
             document.spec.runAt = .local(time.local, millisecond: time.millisecond)
@@ -103,7 +112,7 @@ public struct ScheduleReader: Sendable {
         }
     }
 
-    private mutating func readTarget(_ top: Fields) {
+    private mutating func readTarget(_ top: ScheduleFields) {
         let target = object(
             top, "target", code: .missingTarget,
             aliases: ["tenant_id": "workspace_id", "assistant_id": "agent_id"])
@@ -114,7 +123,7 @@ public struct ScheduleReader: Sendable {
         document.agent = identity(target, "agent_id")
     }
 
-    private mutating func identity(_ target: Fields, _ key: String) -> String {
+    private mutating func identity(_ target: ScheduleFields, _ key: String) -> String {
         guard let text = target[key]?.stringValue, !text.isEmpty else {
             fault(target, key, .missingTarget, "is needed")
             return ""
@@ -127,7 +136,7 @@ public struct ScheduleReader: Sendable {
 
     // Policy, bounds, conditions.
 
-    private mutating func readPolicy(_ policy: Fields) {
+    private mutating func readPolicy(_ policy: ScheduleFields) {
         if policy["overlap"] != nil { fault(policy, "overlap", .invalidField, "is reserved") }
         let day = 86_400_000
         var found = SchedulePolicy()
@@ -152,7 +161,7 @@ public struct ScheduleReader: Sendable {
         document.policy = found
     }
 
-    private mutating func readBounds(_ bounds: Fields) {
+    private mutating func readBounds(_ bounds: ScheduleFields) {
         document.bounds.notBefore = instant(bounds, "not_before", .invalidSpec)
         document.bounds.notAfter = instant(bounds, "not_after", .invalidSpec)
         document.bounds.maxRuns = integer(bounds, "max_runs", 1...1_000_000_000, code: .invalidSpec)
@@ -161,7 +170,7 @@ public struct ScheduleReader: Sendable {
         }
     }
 
-    private mutating func readConditions(_ conditions: Fields) {
+    private mutating func readConditions(_ conditions: ScheduleFields) {
         let code = Code.invalidCondition
         if conditions["days_of_week"] != nil {
             document.conditions.daysOfWeek = texts(conditions, "days_of_week", limit: 3, count: 7, code: code)
@@ -189,7 +198,7 @@ public struct ScheduleReader: Sendable {
 
     // Work, notifications.
 
-    private mutating func readWork(_ top: Fields) {
+    private mutating func readWork(_ top: ScheduleFields) {
         var work = object(top, "work", aliases: ["skill_id": "capability", "action_id": "action"])
         var retry = fields(work["retry"] ?? .object([]), at: "work.retry", aliases: [:])
         let outer = [("skill_id", "capability"), ("action_id", "action"), ("timeout_ms", "timeout_ms")]
@@ -224,7 +233,7 @@ public struct ScheduleReader: Sendable {
         document.work.intent.input = work["input"].map { value in RawJSON { value.write(to: &$0) } }
     }
 
-    private mutating func readNotifications(_ top: Fields) {
+    private mutating func readNotifications(_ top: ScheduleFields) {
         let inner = object(top, "notifications")
         for key in ["on_success", "on_failure", "on_skip"] {
             guard let value = same(inner[key], top[key], "notifications.\(key)") else { continue }
@@ -265,7 +274,7 @@ public struct ScheduleReader: Sendable {
 }
 
 /// The fields of one object under their canonical names; null counts as absent.
-private struct Fields {
+struct ScheduleFields {
     var place: String
     var list: [JSONValue.Field] = []
 
@@ -284,16 +293,16 @@ private struct Fields {
 }
 
 extension ScheduleReader {
-    private mutating func fault(_ fields: Fields, _ key: String, _ code: Code, _ why: String) {
+    mutating func fault(_ fields: ScheduleFields, _ key: String, _ code: Code, _ why: String) {
         problems.append(ScheduleProblem(fields.path(key), code, why))
     }
 
     /// Takes an object apart: camelCase becomes snake_case, other names become the canonical ones. A name that is given
     /// twice must have one value.
-    private mutating func fields(
+    mutating func fields(
         _ value: JSONValue, at place: String, aliases: [String: String], code: Code = .invalidField
-    ) -> Fields {
-        var found = Fields(place: place)
+    ) -> ScheduleFields {
+        var found = ScheduleFields(place: place)
         guard case .object(let list) = value else {
             problems.append(ScheduleProblem(place, code, "must be an object"))
             return found
@@ -310,10 +319,10 @@ extension ScheduleReader {
         return found
     }
 
-    private mutating func object(
-        _ outer: Fields, _ key: String, code: Code = .invalidField, aliases: [String: String] = [:]
-    ) -> Fields {
-        guard let value = outer[key] else { return Fields(place: outer.path(key)) }
+    mutating func object(
+        _ outer: ScheduleFields, _ key: String, code: Code = .invalidField, aliases: [String: String] = [:]
+    ) -> ScheduleFields {
+        guard let value = outer[key] else { return ScheduleFields(place: outer.path(key)) }
         return fields(value, at: outer.path(key), aliases: aliases, code: code)
     }
 
@@ -325,8 +334,8 @@ extension ScheduleReader {
         return one ?? other
     }
 
-    private mutating func integer(
-        _ fields: Fields, _ key: String, _ range: ClosedRange<Int>, code: Code = .invalidField
+    mutating func integer(
+        _ fields: ScheduleFields, _ key: String, _ range: ClosedRange<Int>, code: Code = .invalidField
     ) -> Int? {
         guard let value = fields[key] else { return nil }
         guard let number = value.intValue, range.contains(number) else {
@@ -336,7 +345,7 @@ extension ScheduleReader {
         return number
     }
 
-    private mutating func boolean(_ fields: Fields, _ key: String, code: Code = .invalidField) -> Bool? {
+    mutating func boolean(_ fields: ScheduleFields, _ key: String, code: Code = .invalidField) -> Bool? {
         guard let value = fields[key] else { return nil }
         guard case .bool(let flag) = value else {
             fault(fields, key, code, "must be true or false")
@@ -345,8 +354,8 @@ extension ScheduleReader {
         return flag
     }
 
-    private mutating func text(
-        _ fields: Fields, _ key: String, limit: Int, code: Code = .invalidField
+    mutating func text(
+        _ fields: ScheduleFields, _ key: String, limit: Int, code: Code = .invalidField
     ) -> String? {
         guard let value = fields[key] else { return nil }
         guard let text = value.stringValue, text.utf8.count <= limit else {
@@ -357,7 +366,7 @@ extension ScheduleReader {
     }
 
     private mutating func texts(
-        _ fields: Fields, _ key: String, limit: Int, count: Int, code: Code
+        _ fields: ScheduleFields, _ key: String, limit: Int, count: Int, code: Code
     ) -> [String]? {
         guard case .array(let list) = fields[key] else {
             fault(fields, key, code, "must be a list of texts")
@@ -372,7 +381,7 @@ extension ScheduleReader {
     }
 
     /// RFC 3339 with an offset, or whole ms since 1970; smaller numbers are seconds by mistake.
-    private mutating func instant(_ fields: Fields, _ key: String, _ code: Code) -> WallTime? {
+    private mutating func instant(_ fields: ScheduleFields, _ key: String, _ code: Code) -> WallTime? {
         guard let value = fields[key] else { return nil }
         if let text = value.stringValue, let time = WallTime(rfc3339: text) { return time }
         if let number = value.intValue, number >= 100_000_000_000,

@@ -122,6 +122,10 @@ public struct ScheduleView: Hashable, Sendable {
     public var state = ScheduleState()
     /// The schedule's id; in lists alone.
     public var schedule: String?
+    /// The check's id; in lists alone.
+    public var check: String?
+    /// What makes it a check's view.
+    public var health: CheckHealth?
 
     /// An empty view.
     public init() {}
@@ -143,7 +147,10 @@ extension ScheduleView: WireReadable, WireWritable {
                 definition = reader.raw()
                 definitionRev = JSONValue(definition)["rev"]?.intValue ?? 0
             case "state": state = try ScheduleState(from: &reader)
-            default: reader.skip()
+            case "check": check = try reader.name()
+            default:
+                var found = health ?? CheckHealth()
+                if try found.read(key, &reader) { health = found } else { reader.skip() }
             }
         }
     }
@@ -152,12 +159,14 @@ extension ScheduleView: WireReadable, WireWritable {
     public func write(to writer: inout JSONWriter) {
         writer.object {
             $0.field("schedule", schedule)
+            $0.field("check", check)
             $0.field("rev", rev)
             $0.field("term", term)
             $0.field("owner", owner)
             $0.field("tzdb", timeZoneData)
             $0.field("definition", definition)
             $0.field("state", state)
+            health?.writeFields(to: &$0)
         }
     }
 }

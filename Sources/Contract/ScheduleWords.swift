@@ -43,6 +43,8 @@ public enum SkipReason: String, CaseIterable, Hashable, Sendable, Comparable {
     case sessionActive = "condition:session_active"
     case custom = "condition:custom"
     case customError = "condition:custom_error"
+    /// A check whose target is at rest; told by no event.
+    case rest
     /// Missed.
     case superseded, late, absorbed, overlap, target, expired
 

@@ -4,6 +4,7 @@ import Machine
 import SchedulerCore
 import Testing
 import TimeModel
+import Timing
 import Wire
 
 /// Under random life, kills and outages every slot ends once, and the counts add up (`topics/promises.md`, G-11, G-12).

@@ -4,6 +4,7 @@ import Machine
 import SchedulerCore
 import Testing
 import TimeModel
+import Timing
 import Wire
 
 /// Drives a scheduler with inputs alone and keeps what it asks for: a clock, a journal, a broker and a dispatcher of

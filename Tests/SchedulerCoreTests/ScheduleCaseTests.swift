@@ -3,6 +3,7 @@ import Machine
 import SchedulerCore
 import Testing
 import TimeModel
+import Timing
 import Wire
 
 /// Schedules: limits, verbs, slots, conditions, notifications.

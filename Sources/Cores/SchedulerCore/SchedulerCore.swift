@@ -1,235 +1,43 @@
-import Contract
-import Determinism
 public import Machine
 public import TimeModel
-import Wire
+// Settings and their members are Timing's: whoever has a scheduler has them.
+@_exported public import Timing
+
+/// What a scheduler is told from outside.
+public typealias SchedulerSettings = EngineSettings
+
+/// What a scheduler gets when everything is read again.
+public typealias SchedulerReload = EngineReload
 
 /// The scheduler's decisions (`topics/schedules.md`): which slots become intents, and what is told of those that do not.
 ///
-/// A slot is decided when it is due, in one procedure for every wake, start, reconnect and step of the clock; what was
-/// decided is journaled before it is published, so it is neither lost nor run twice.
+/// All of it is done by the engine that checks share; a scheduler adds nothing.
 public struct SchedulerCore: Service {
-    /// What the shell tells.
     public typealias Input = ServiceInput
-    /// What the shell is asked for.
     public typealias Effect = ServiceEffect
 
-    var settings: SchedulerSettings
-    var schedules: [ScheduleKey: ScheduleRecord] = [:]
-    /// Next decision of each schedule, by the wall clock.
-    var decisions = IndexedHeap<ScheduleKey, WallTime>()
-    /// How many schedules wait for each instant.
-    var crowds: [WallTime: Int] = [:]
-    /// Next repetition or judgement of each schedule, by the monotonic clock.
-    var repetitions = IndexedHeap<ScheduleKey, MonotonicTime>()
-    /// Views that wait to be published.
-    var views = IndexedHeap<ScheduleKey, MonotonicTime>()
-    /// Schedules whose state changed in this turn.
-    var dirty: [ScheduleKey] = []
-    /// Schedules that have an open slot.
-    var openSlots: Set<ScheduleKey> = []
-    /// Schedules that count against a limit, per workspace and named agent, and all of a workspace.
-    var agentCounts: [ScheduleKey: Int] = [:]
-    var workspaceCounts: [String: Int] = [:]
-    /// Runs without an answer.
-    var unconfirmed = 0
-
-    var targets: [ScheduleKey: TargetState] = [:]
-    /// Instances of heartbeat that are up.
-    var heartbeats: Set<String> = []
-    var outbox = Outbox()
-    var alerts = AlertState()
-    var replies: [PendingReply] = []
-    var totals = Totals()
-
-    var term = 0
-    var startedAt = WallTime(milliseconds: 0)
-    var isConnected = false
-    var isReady = false
-    var isEnding = false
-    var isJournalWritable = true
-    /// Whether views that nobody knows are cleared: not before something was journaled.
-    var hasHistory = false
-    /// Wall clock less monotonic clock, to notice that the former was set.
-    var clockOffset: Int?
-    var nextMetrics = MonotonicTime(milliseconds: 0)
-    var effects: [ServiceEffect] = []
-
-    /// Until when nothing is due.
-    public private(set) var nextWake: MonotonicTime?
+    private var engine: ScheduleEngine
 
     /// A scheduler without schedules.
-    public init(settings: SchedulerSettings) { self.settings = settings }
+    public init(settings: SchedulerSettings) { engine = ScheduleEngine(settings: settings) }
+
+    /// Until when nothing is due.
+    public var nextWake: MonotonicTime? { engine.nextWake }
 
     /// Takes one input and appends what is to be done.
     public mutating func handle(_ input: ServiceInput, at now: Now, emitting output: inout [ServiceEffect]) {
-        noteClock(now)
-        switch input {
-        case .started: start(now)
-        case .connected: connect(now)
-        case .disconnected: disconnect()
-        case .message(let message): receive(message, now)
-        case .delivered(let token): outbox.delivered(token)
-        case .wake, .childEnded: break
-        case .journalWritable(let writable): isJournalWritable = writable
-        case .terminate: terminate(now)
-        case .reload(let configuration): reload(configuration, now)
-        }
-        runDue(now)
-        flush(now)
-        output += effects
-        effects.removeAll(keepingCapacity: true)
-        nextWake = soonest(now)
+        engine.handle(input, at: now, emitting: &output)
     }
 
-    /// Decides everything that is due.
-    private mutating func runDue(_ now: Now) {
-        guard term > 0, isJournalWritable else { return }
-        var due: [ScheduleKey] = []
-        while let top = decisions.first, top.priority <= now.wall {
-            queueDecision(top.key, nil)
-            due.append(top.key)
-        }
-        for key in due { change(key, now) { core, record in core.decide(&record, now) } }
-        due.removeAll()
-        while let top = repetitions.first, top.priority <= now.monotonic {
-            repetitions.remove(top.key)
-            due.append(top.key)
-        }
-        for key in due { change(key, now) { core, record in core.repeatWhatIsDue(&record, now) } }
-        answerLate(now)
-        endClockAlert(now)
-    }
+    /// Takes one record of the journal.
+    public mutating func replay(_ record: [UInt8]) throws(JournalError) { try engine.replay(record) }
 
-    private func soonest(_ now: Now) -> MonotonicTime? {
-        guard term > 0 else { return nil }
-        var wakes: [MonotonicTime] = []
-        if isJournalWritable {
-            if let top = decisions.first { wakes.append(now.monotonic + max(0, top.priority - now.wall)) }
-            if let top = repetitions.first { wakes.append(top.priority) }
-        }
-        if let reply = replies.first { wakes.append(reply.at) }
-        if let until = alerts.clockUntil { wakes.append(until) }
-        if isConnected {
-            if let top = views.first { wakes.append(top.priority) }
-            wakes.append(nextMetrics)
-        }
-        return wakes.min().map { max($0, now.monotonic) }
-    }
+    /// Writes records that give this state again.
+    public func snapshot(_ emit: ([UInt8]) -> Void) { engine.snapshot(emit) }
 
-    /// Takes a schedule out, lets `body` change it, and puts it back with its timers and its view queued.
-    mutating func change(_ key: ScheduleKey, _ now: Now, _ body: (inout SchedulerCore, inout ScheduleRecord) -> Void) {
-        guard var record = schedules[key] else { return }
-        let before = ScheduleFace(record)
-        body(&self, &record)
-        guard schedules[key] != nil else { return }
-        settle(&record, before: before, now)
-    }
+    /// What the broker publishes when this process is lost.
+    public func will() -> OutboundMessage? { engine.will() }
 
-    /// Puts a schedule back: counts, timers, the turn's journal record and the view.
-    mutating func settle(_ record: inout ScheduleRecord, before: ScheduleFace?, _ now: Now) {
-        let key = record.key
-        let after = ScheduleFace(record)
-        if before?.countedAgent != after.countedAgent {
-            if let agent = before?.countedAgent { count(agent, -1) }
-            if let agent = after.countedAgent { count(agent, 1) }
-        }
-        unconfirmed += after.unconfirmed - (before?.unconfirmed ?? 0)
-        if record.open == nil { openSlots.remove(key) } else { openSlots.insert(key) }
-        queueDecision(key, wallWake(record))
-        if let wake = monotonicWake(record, now) { repetitions.set(key, wake) } else { repetitions.remove(key) }
-        if record.isDirty {
-            dirty.append(key)
-            record.isDirty = false
-            record.rev += 1
-            let isUrgent = before?.urgent != after.urgent
-            let soon = isUrgent ? now.monotonic : max(now.monotonic, (record.viewedAt ?? now.monotonic - 1000) + 1000)
-            views.set(key, min(soon, views.priority(of: key) ?? soon))
-        }
-        schedules[key] = record
-    }
-
-    private mutating func count(_ agent: ScheduleKey, _ change: Int) {
-        let number = (agentCounts[agent] ?? 0) + change
-        agentCounts[agent] = number == 0 ? nil : number
-    }
-
-    /// Sets, moves or takes back the next decision of a schedule.
-    mutating func queueDecision(_ key: ScheduleKey, _ wake: WallTime?) {
-        let before = decisions.priority(of: key)
-        guard before != wake else { return }
-        if let before {
-            let number = (crowds[before] ?? 0) - 1
-            crowds[before] = number > 0 ? number : nil
-        }
-        guard let wake else {
-            decisions.remove(key)
-            return
-        }
-        crowds[wake, default: 0] += 1
-        decisions.set(key, wake)
-    }
-
-    private func wallWake(_ record: ScheduleRecord) -> WallTime? {
-        switch record.status {
-        case .disabled: return record.disabledAt.map { $0 + record.policy.keepMs }
-        case .paused: return record.until
-        case .active:
-            guard settings.isEnabled else { return nil }
-            let next = record.nextDecision()
-            guard let open = record.open else { return next }
-            let end =
-                open.deferred == nil
-                ? open.due + record.policy.graceMs + 1 : record.deferralEnd(open.slot, due: open.due)
-            return next.map { min($0, end) } ?? end
-        }
-    }
-
-    private func monotonicWake(_ record: ScheduleRecord, _ now: Now) -> MonotonicTime? {
-        var wake = isConnected ? record.runs.map(\.resendAt).min() : nil
-        if record.open != nil, record.status == .active {
-            let judge = now.monotonic + SchedulerCore.judgeEveryMs
-            wake = wake.map { min($0, judge) } ?? judge
-        }
-        return wake
-    }
-
-    /// What waits is judged again that often, besides at each change of what it waits for.
-    static let judgeEveryMs = 10_000
-}
-
-/// What of a schedule counts outside of it: compared before and after a change.
-struct ScheduleFace: Hashable {
-    /// The agent against whose limit it counts.
-    var countedAgent: ScheduleKey?
-    var unconfirmed: Int
-    /// What is told at once instead of once a second.
-    var urgent: Urgent
-
-    struct Urgent: Hashable {
-        var rev: Int
-        var status: ScheduleStatus
-        var deferred: WallTime?
-    }
-
-    init(_ record: ScheduleRecord) {
-        let document = record.definition.document
-        if record.status != .disabled, !document.isForAny {
-            countedAgent = ScheduleKey(workspace: record.key.workspace, name: document.agent)
-        }
-        unconfirmed = record.runs.reduce(0) { $0 + ($1.isConfirmed ? 0 : 1) }
-        urgent = Urgent(
-            rev: record.definition.rev, status: record.status,
-            deferred: record.open.flatMap { $0.deferred == nil ? nil : $0.slot })
-    }
-}
-
-/// Numbers since the start of the process.
-struct Totals: Hashable, Sendable {
-    var triggered = 0
-    var manual = 0
-    var skipped = 0
-    var missed = 0
-    var results = 0
-    var refused = 0
+    /// A sentence for each invariant that does not hold.
+    public func checkInvariants() -> [String] { engine.checkInvariants() }
 }

@@ -1,6 +1,7 @@
 import Contract
 import SchedulerCore
 import Shell
+import Timing
 
 /// Sends intents by time.
 @main struct Program {

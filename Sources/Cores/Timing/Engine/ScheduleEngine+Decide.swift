@@ -1,11 +1,10 @@
 import Contract
 import Machine
 import TimeModel
-import Timing
 import Wire
 
 /// The decision of slots (`topics/schedules.md`, decision).
-extension SchedulerCore {
+extension ScheduleEngine {
     /// Decides what is due: a pause that ends, a disabled schedule whose time is over, slots.
     mutating func decide(_ record: inout ScheduleRecord, _ now: Now) {
         switch record.status {
@@ -25,7 +24,7 @@ extension SchedulerCore {
 
     /// Looks at the latest slot, skips older ones together, and judges what waits.
     mutating func decideSlots(_ record: inout ScheduleRecord, _ now: Now) {
-        guard record.status == .active, isJournalWritable else { return }
+        guard record.status == .active, mayDecide else { return }
         if !record.isUsedUp { takeLatest(&record, now) }
         judge(&record, now)
         endIfOver(&record, now)
@@ -48,6 +47,7 @@ extension SchedulerCore {
         var open = OpenSlot(slot: latest, due: due, deferred: nil, since: now.wall)
         open.isRepeat = latest <= record.highest
         moveCursor(&record, latest)
+        if isAtRest(record, latest) { return skip(&record, .rest, open, now) }
         if let reason = closedWindow(record, at: latest) { return skip(&record, reason, open, now) }
         record.open = open
         record.isDirty = true
@@ -127,6 +127,7 @@ extension SchedulerCore {
         if range.last >= record.cursor { record.lastSlotRan = false }
         if reason.event == .misfiredSkipped { totals.missed += range.count } else { totals.skipped += range.count }
         noteOverlap(&record, reason, now)
+        if reason == .rest { return }
         let run = record.runID(range.last)
         emit(reason.event, record, .run(run), now) {
             $0.field("reason", reason)
@@ -139,7 +140,7 @@ extension SchedulerCore {
         switch reason {
         case .paused, .updated, .deleted: break
         default:
-            var note = ScheduleNote(schedule: record.key.name)
+            var note = blankNote(record)
             note.run = run
             note.event = reason.event.rawValue
             note.reason = reason.rawValue
@@ -152,7 +153,7 @@ extension SchedulerCore {
     private mutating func noteOverlap(_ record: inout ScheduleRecord, _ reason: SkipReason, _ now: Now) {
         guard reason == .overlap else { return }
         record.overlapSkips += 1
-        if record.overlapSkips == SchedulerCore.stalledAfter { setStalled(record.key, true, now) }
+        if record.overlapSkips == ScheduleEngine.stalledAfter { setStalled(record.key, true, now) }
     }
 
     static let stalledAfter = 3
@@ -179,6 +180,7 @@ extension SchedulerCore {
         record.until = nil
         record.disabledAt = now.wall
         record.isDirty = true
+        updateAlert(&record)
         emit(.scheduleDisabled, record, .scheduler, now) { $0.field("reason", reason) }
     }
 }
@@ -196,12 +198,17 @@ enum GateVerdict: Hashable {
 }
 
 /// The gates, in their order; the first closed one is the reason.
-extension SchedulerCore {
+extension ScheduleEngine {
     /// Gates 2 and 3, judged at an instant.
     func closedWindow(_ record: ScheduleRecord, at instant: WallTime) -> SkipReason? {
         guard let window = record.definition.window else { return nil }
         if !window.hasWeekday(at: instant) { return .daysOfWeek }
         return window.hasHour(at: instant) ? nil : .activeHours
+    }
+
+    /// Whether a check's target is at rest.
+    func isAtRest(_ record: ScheduleRecord, _ instant: WallTime) -> Bool {
+        !settings.rest.isEmpty && settings.isAtRest(record.definition.document.agent, at: instant)
     }
 
     func gate(_ record: ScheduleRecord, _ open: OpenSlot, _ now: Now) -> GateVerdict {
@@ -252,7 +259,8 @@ extension SchedulerCore {
     }
 
     private func targetGate(_ record: ScheduleRecord) -> GateVerdict {
-        if record.definition.document.isForAny { return .open }
+        // A check finds out about its target: no gate.
+        if record.definition.document.isForAny || settings.role == .heartbeat { return .open }
         let verdict = verdict(target(record))
         switch verdict {
         case Verdict.ready.rawValue, Verdict.running.rawValue, Verdict.busy.rawValue: return .open

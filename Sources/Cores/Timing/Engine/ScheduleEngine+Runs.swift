@@ -4,13 +4,13 @@ import TimeModel
 import Wire
 
 /// Runs: intents, their answers, their results (`topics/schedules.md`, runs).
-extension SchedulerCore {
+extension ScheduleEngine {
     /// A slot becomes a run: counted and journaled in this turn, published behind the journal.
     mutating func trigger(_ record: inout ScheduleRecord, _ open: OpenSlot, _ now: Now) {
         let policy = record.policy
         let expires =
             policy.misfire == .skip
-            ? open.due + policy.graceMs : record.deferralEnd(open.slot, due: open.due)
+            ? open.due + window(record, open.slot) : record.deferralEnd(open.slot, due: open.due)
         var run = Run(
             id: record.runID(open.slot), kind: .slot, slot: open.slot, sentAt: now.wall, expiresAt: expires,
             capability: record.definition.document.work.capability, body: [])
@@ -30,6 +30,13 @@ extension SchedulerCore {
         record.lastRunAt = now.wall
         record.isDirty = true
         begin(&record, &run, now)
+    }
+
+    /// How long after it is due a run may begin: the grace, for a check no longer than until its next slot.
+    private func window(_ record: ScheduleRecord, _ slot: WallTime) -> Int {
+        let grace = record.policy.graceMs
+        guard settings.role == .heartbeat, let next = record.definition.timeline.next(after: slot) else { return grace }
+        return min(grace, next - slot)
     }
 
     /// Journals a run and sends it for the first time.
@@ -69,8 +76,8 @@ extension SchedulerCore {
         intent.origin = try? Origin(
             RawJSON { writer in
                 writer.object {
-                    $0.field("kind", "schedule")
-                    $0.field("schedule", record.key.name)
+                    $0.field("kind", settings.role.noun.rawValue)
+                    $0.field(settings.role.noun.rawValue, record.key.name)
                     $0.field("rev", record.definition.rev)
                     $0.field("owner", record.definition.owner)
                     $0.field("trigger", origin.trigger)
@@ -127,13 +134,15 @@ extension SchedulerCore {
             answer(run.id, record.key, confirmed: true)
         case .slot:
             record.lastSlotRan = true
-            if record.overlapSkips >= SchedulerCore.stalledAfter { setStalled(record.key, false, now) }
+            if record.overlapSkips >= ScheduleEngine.stalledAfter { setStalled(record.key, false, now) }
             record.overlapSkips = 0
             if run.isRepeat { break }
             totals.triggered += 1
             record.runCount += 1
             if run.deferred { record.counts.deferred += 1 } else { record.counts.triggered += 1 }
         }
+        // A check tells of a run when it has its result.
+        if settings.role == .heartbeat { return }
         let trigger = run.kind == .manual ? RunTrigger.manual : record.definition.trigger
         emit(.scheduleTriggered, record, .run(run.id), now) {
             $0.field("task", run.id)
@@ -214,12 +223,13 @@ extension SchedulerCore {
         record.failures = result.status == .success ? 0 : record.failures + 1
         record.isDirty = true
         notify(&record, run, result, now)
+        conclude(&record, run, result, now)
         let limit = record.policy.disableAfter
         if limit > 0, record.failures >= limit, record.status != .disabled { disable(&record, .failures, now) }
     }
 
     private mutating func notify(_ record: inout ScheduleRecord, _ run: Run, _ result: TaskResult, _ now: Now) {
-        var note = ScheduleNote(schedule: record.key.name)
+        var note = blankNote(record)
         note.run = run.id
         note.status = result.status
         note.code = result.error?.code
@@ -230,6 +240,11 @@ extension SchedulerCore {
         let standard = [ScheduleNotification(channel: .memory)]
         let list = result.status == .success ? wanted.onSuccess ?? [] : wanted.onFailure ?? standard
         notify(&record, list, note, now)
+    }
+
+    /// A notification that says nothing yet.
+    func blankNote(_ record: ScheduleRecord) -> ScheduleNote {
+        settings.role == .scheduler ? ScheduleNote(schedule: record.key.name) : ScheduleNote(check: record.key.name)
     }
 
     /// Sends a notification to each channel; one that fails stops no other.
@@ -255,8 +270,8 @@ extension SchedulerCore {
         let id = "\(note.run ?? record.runID(now.wall)).n\(number)"
         guard Names.isID(id) else { return }
         var run = Run(
-            id: id, kind: .notification, slot: now.wall, sentAt: now.wall, expiresAt: now.wall + 86_400_000,
-            capability: "notify.webhook", body: [])
+            id: id, kind: .notification, slot: now.wall, sentAt: now.wall,
+            expiresAt: now.wall + ScheduleEngine.actionMs, capability: ScheduleEngine.webhook, body: [])
         var intent = Intent()
         intent.input = RawJSON { writer in
             writer.object {
@@ -266,15 +281,7 @@ extension SchedulerCore {
         }
         intent.updates = .accepted
         intent.context = Context(requestID: id)
-        intent.origin = try? Origin(
-            RawJSON { writer in
-                writer.object {
-                    $0.field("kind", "schedule")
-                    $0.field("schedule", record.key.name)
-                    $0.field("owner", record.definition.owner)
-                    $0.field("expires_at", run.expiresAt)
-                }
-            })
+        intent.origin = sideOrigin(record, run.expiresAt)
         run.body = intent.encoded
         begin(&record, &run, now)
     }

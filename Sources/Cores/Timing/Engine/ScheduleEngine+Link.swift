@@ -2,11 +2,10 @@ import Contract
 import Determinism
 public import Machine
 import TimeModel
-import Timing
 import Wire
 
 /// Beginning, connecting, messages, clock and end.
-extension SchedulerCore {
+extension ScheduleEngine {
     mutating func start(_ now: Now) {
         term += 1
         startedAt = now.wall
@@ -19,7 +18,7 @@ extension SchedulerCore {
         for key in schedules.keys.sorted() {
             change(key, now) { core, record in
                 core.checkAfterStart(&record, now)
-                if record.cursor - now.wall > SchedulerCore.longestBackwardMs { core.moveBack(&record, now) }
+                if record.cursor - now.wall > ScheduleEngine.longestBackwardMs { core.moveBack(&record, now) }
                 core.decideSlots(&record, now)
             }
         }
@@ -28,7 +27,7 @@ extension SchedulerCore {
     /// A zone that this machine lacks, and an expression that its data never lets fire, end a schedule.
     private mutating func checkAfterStart(_ record: inout ScheduleRecord, _ now: Now) {
         guard record.status != .disabled else { return }
-        var compiler = DefinitionCompiler(id: record.key.name, zones: settings.zones)
+        var compiler = settings.compiler(record.key.name)
         if compiler.compile(record.definition.document, anchor: record.definition.anchor) != nil { return }
         if compiler.lacksZone { disable(&record, .zoneUnknown, now) }
         if compiler.neverFires { disable(&record, .neverFires, now) }
@@ -54,19 +53,29 @@ extension SchedulerCore {
 
     private var subscriptions: [Subscription] {
         let mine = settings.principal
+        let noun = settings.role.noun.rawValue
         var list = [
-            Subscription(filter: Topic.filter("+", "command", "+", "schedule", "+", "+"), wantsRetained: false),
+            Subscription(filter: Topic.filter("+", "command", "+", noun, "+", "+"), wantsRetained: false),
             Subscription(filter: Topic.filter("+", "update", mine, "+", "+"), wantsRetained: false),
             Subscription(filter: Topic.filter("+", "result", mine, "+", "+"), wantsRetained: true),
-            Subscription(filter: Topic.filter("+", "executor", "+", "status"), wantsRetained: true),
             Subscription(filter: Topic.filter("+", "liveness", "+"), wantsRetained: true),
         ]
-        let system = "\(Names.systemWorkspace)/\(Names.protocolLevel)/service"
-        list.append(Subscription(filter: "\(system)/heartbeat/+", wantsRetained: true))
+        let system = "\(Names.systemWorkspace)/\(Names.protocolLevel)"
+        if settings.role == .scheduler {
+            list.append(Subscription(filter: Topic.filter("+", "executor", "+", "status"), wantsRetained: true))
+            list.append(Subscription(filter: "\(system)/service/heartbeat/+", wantsRetained: true))
+        } else {
+            list.append(Subscription(filter: Topic.filter("+", "executor", "+", "+"), wantsRetained: true))
+            list.append(Subscription(filter: Topic.filter("+", "beat", "+"), wantsRetained: false))
+            list.append(Subscription(filter: Topic.filter("+", "alert", "+"), wantsRetained: true))
+            list.append(Subscription(filter: "\(system)/metrics/+", wantsRetained: true, atLeastOnce: false))
+            for service in ["dispatcher", "scheduler", "monitor"] {
+                list.append(Subscription(filter: "\(system)/service/\(service)/+", wantsRetained: true))
+            }
+        }
         list.append(
-            Subscription(
-                filter: Topic.filter("+", "schedule", "+"), wantsRetained: true, atLeastOnce: !isAdopting))
-        list.append(Subscription(filter: "\(system)/scheduler/+", wantsRetained: true))
+            Subscription(filter: Topic.filter("+", noun, "+"), wantsRetained: true, atLeastOnce: !isAdopting))
+        list.append(Subscription(filter: "\(system)/service/\(settings.role.service)/+", wantsRetained: true))
         return list
     }
 
@@ -80,7 +89,7 @@ extension SchedulerCore {
     }
 
     mutating func reload(_ text: [UInt8], _ now: Now) {
-        guard let reload = SchedulerReload(text) else { return }
+        guard let reload = EngineReload(text) else { return }
         settings.apply(reload.configuration)
         if let zones = reload.zones { take(zones, now) }
         for key in schedules.keys.sorted() {
@@ -106,7 +115,7 @@ extension SchedulerCore {
     }
 
     private mutating func takeZones(_ record: inout ScheduleRecord, _ now: Now) {
-        var compiler = DefinitionCompiler(id: record.key.name, zones: settings.zones)
+        var compiler = settings.compiler(record.key.name)
         guard var fresh = compiler.compile(record.definition.document, anchor: record.definition.anchor) else { return }
         fresh.rev = record.definition.rev
         fresh.owner = record.definition.owner
@@ -127,22 +136,24 @@ extension SchedulerCore {
     mutating func receive(_ message: InboundMessage, _ now: Now) {
         guard let topic = Topic(message.topic) else { return }
         switch topic.place {
-        case .command(let principal, let noun, let verb, let id):
-            guard noun == Noun.schedule.rawValue else { return }
-            command(Caller(topic, principal, verb, id, message), message, now)
+        case .command(_, let noun, _, _):
+            guard noun == settings.role.noun.rawValue, let caller = Caller(topic, message) else { return }
+            command(caller, message, now)
         case .update(_, _, let id):
-            guard let key = SchedulerCore.schedule(of: id, topic.workspace),
+            guard let key = ScheduleEngine.schedule(of: id, topic.workspace),
                 let update = try? Update(decoding: message.payload)
             else { return }
             take(update, key, id, now)
         case .result(_, _, let id):
-            guard let key = SchedulerCore.schedule(of: id, topic.workspace),
+            guard let key = ScheduleEngine.schedule(of: id, topic.workspace),
                 let result = try? TaskResult(decoding: message.payload)
             else { return }
             take(result, key, id, now)
         case .status(let executor): takeStatus(topic.workspace, executor, message.payload, now)
         case .liveness(let executor): takeVerdict(topic.workspace, executor, message.payload, now)
-        case .schedule(let name): takeView(ScheduleKey(workspace: topic.workspace, name: name), message.payload, now)
+        case .schedule(let name), .check(let name):
+            guard topic.place == settings.role.view(name) else { return }
+            takeView(ScheduleKey(workspace: topic.workspace, name: name), message.payload, now)
         case .service(let name, let instance): takeService(name, instance, message.payload, now)
         default: return
         }
@@ -182,11 +193,13 @@ extension SchedulerCore {
         let record = payload.isEmpty ? nil : try? ServiceRecord(decoding: payload)
         if name == "heartbeat" {
             if record?.state == .up { heartbeats.insert(instance) } else { heartbeats.remove(instance) }
-            return judgeWaiting(now)
+            judgeWaiting(now)
         }
-        guard name == "scheduler", let record else { return }
+        guard name == settings.role.service, let record else { return }
         if record.term > term, record.boot != settings.boot, record.state == .up {
-            effects.append(.quit(status: 0, reason: "a scheduler with the newer term \(record.term) has taken over"))
+            effects.append(
+                .quit(status: 0, reason: "a \(settings.role.service) with the newer term \(record.term) has taken over")
+            )
         } else if record.boot == settings.boot, record.state == .up {
             if !isReady {
                 isReady = true
@@ -205,9 +218,9 @@ extension SchedulerCore {
     mutating func noteClock(_ now: Now) {
         let offset = now.wall - WallTime(milliseconds: now.monotonic.milliseconds)
         defer { clockOffset = offset }
-        guard term > 0, let before = clockOffset, abs(offset - before) > SchedulerCore.clockStepMs else { return }
+        guard term > 0, let before = clockOffset, abs(offset - before) > ScheduleEngine.clockStepMs else { return }
         raiseClockAlert(offset - before, now)
-        let isFarBack = before - offset > SchedulerCore.longestBackwardMs
+        let isFarBack = before - offset > ScheduleEngine.longestBackwardMs
         for key in schedules.keys.sorted() {
             change(key, now) { core, record in
                 if isFarBack, record.cursor > now.wall { core.moveBack(&record, now) }
@@ -242,15 +255,15 @@ extension SchedulerCore {
             state: state, version: settings.version, term: max(term, 1), boot: settings.boot, since: startedAt)
         record.limits = RawJSON { writer in
             writer.object {
-                $0.field("schedules_per_agent", settings.schedulesPerAgent)
-                $0.field("schedules_per_workspace", settings.schedulesPerWorkspace)
+                if settings.role == .scheduler { $0.field("schedules_per_agent", settings.schedulesPerAgent) }
+                $0.field("\(settings.role.noun.rawValue)s_per_workspace", settings.schedulesPerWorkspace)
                 $0.field("document_bytes", Limits.scheduleDocument)
                 $0.field("shortest_interval_ms", settings.shortestIntervalMs)
             }
         }
         record.tzdb = settings.zones.version
         record.reason = reason
-        let topic = Topic.system(.service(name: "scheduler", instance: settings.instance))
+        let topic = Topic.system(.service(name: settings.role.service, instance: settings.instance))
         return OutboundMessage(topic: topic.name, payload: record.encoded, retain: true)
     }
 

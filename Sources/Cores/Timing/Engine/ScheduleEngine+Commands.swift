@@ -1,7 +1,6 @@
 import Contract
 import Machine
 import TimeModel
-import Timing
 import Wire
 
 /// Who asks, for what, and where the reply goes.
@@ -14,7 +13,9 @@ struct Caller: Hashable, Sendable {
     var replyTopic: String
     var correlation: [UInt8]?
 
-    init(_ topic: Topic, _ principal: String, _ verb: String, _ id: String, _ message: InboundMessage) {
+    /// `nil` when the message is no command.
+    init?(_ topic: Topic, _ message: InboundMessage) {
+        guard case .command(let principal, let noun, let verb, let id) = topic.place else { return nil }
         key = ScheduleKey(workspace: topic.workspace, name: id)
         self.principal = principal
         self.verb = verb
@@ -26,7 +27,7 @@ struct Caller: Hashable, Sendable {
             replyTopic =
                 Topic(
                     topic.workspace,
-                    .reply(principal: principal, noun: Noun.schedule.rawValue, verb: verb, id: id)
+                    .reply(principal: principal, noun: noun, verb: verb, id: id)
                 ).name
         }
         correlation = message.correlation
@@ -43,7 +44,7 @@ struct PendingReply: Hashable, Sendable {
 }
 
 /// Commands (`topics/commands.md`, schedule).
-extension SchedulerCore {
+extension ScheduleEngine {
     mutating func command(_ caller: Caller, _ message: InboundMessage, _ now: Now) {
         if message.retained {
             if message.payload.isEmpty { return }
@@ -70,7 +71,7 @@ extension SchedulerCore {
             return .refused(.invalidName, "\(name.prefix(80)) is not a name")
         }
         if isEnding {
-            var reply = Reply.refused(.shuttingDown, "the scheduler is stopping")
+            var reply = Reply.refused(.shuttingDown, "the service is stopping")
             reply.retry = .same
             return reply
         }
@@ -80,7 +81,15 @@ extension SchedulerCore {
         return verb(caller, raw, now)
     }
 
+    func notFound(_ caller: Caller) -> Reply {
+        .refused(.notFound, "no \(settings.role.noun.rawValue) \(caller.key.name)")
+    }
+
     private mutating func verb(_ caller: Caller, _ raw: RawJSON, _ now: Now) -> Reply? {
+        let noun = settings.role.noun
+        guard noun.verbs.contains(caller.verb) else {
+            return .refused(.invalidField, "\(noun.rawValue) has no verb \(caller.verb.prefix(40))")
+        }
         switch caller.verb {
         case "put": return putDocument(caller, raw, now)
         case "preview": return preview(caller, raw, now)
@@ -91,13 +100,8 @@ extension SchedulerCore {
             return .refused(.invalidField, error.message)
         }
         if caller.verb == "list" { return list(caller, command, now) }
-        guard ["get", "delete", "pause", "resume", "enable", "trigger"].contains(caller.verb) else {
-            return .refused(.invalidField, "schedule has no verb \(caller.verb.prefix(40))")
-        }
-        guard var record = schedules[caller.key] else {
-            return .refused(.notFound, "no schedule \(caller.key.name)")
-        }
-        if caller.verb == "get" { return .done(rev: record.definition.rev, data: view(record, now.wall).raw) }
+        guard var record = schedules[caller.key] else { return notFound(caller) }
+        if caller.verb == "get" { return get(record, command, now) }
         guard caller.principal == record.definition.owner || settings.isOperator(caller.principal) else {
             return .refused(.permissionDenied, "only the owner and operators may do that")
         }
@@ -146,7 +150,7 @@ extension SchedulerCore {
     /// Without a connection there is nobody to tell: who asked asks again.
     mutating func send(_ reply: PendingReply, confirmed: Bool) {
         guard isConnected else { return }
-        let answer = Reply.done(data: SchedulerCore.task(reply.run, confirmed: confirmed))
+        let answer = Reply.done(data: ScheduleEngine.task(reply.run, confirmed: confirmed))
         effects.append(
             .publish(OutboundMessage(topic: reply.topic, payload: answer.encoded, correlation: reply.correlation)))
     }
@@ -181,7 +185,7 @@ extension SchedulerCore {
                     }
                     guard let record = schedules[key] else { continue }
                     var view = view(record, now.wall)
-                    view.schedule = key.name
+                    if settings.role == .scheduler { view.schedule = key.name } else { view.check = key.name }
                     $0.value(view)
                     next = key.name
                     count += 1

@@ -1,19 +1,18 @@
 import Contract
 import TimeModel
-import Timing
 import Wire
 
 /// Names a schedule; ordered by workspace, then id, which also decides between slots of one instant.
-struct ScheduleKey: Hashable, Comparable, Sendable {
-    var workspace: String
-    var name: String
+public struct ScheduleKey: Hashable, Comparable, Sendable {
+    /// The workspace.
+    public var workspace: String
+    /// The id in the workspace.
+    public var name: String
 
-    static func < (a: ScheduleKey, b: ScheduleKey) -> Bool {
+    /// In order of workspaces, then ids.
+    public static func < (a: ScheduleKey, b: ScheduleKey) -> Bool {
         a.workspace == b.workspace ? a.name < b.name : a.workspace < b.workspace
     }
-
-    /// The key of its events, alerts and notifications.
-    var eventKey: String { "scheduler.\(name)" }
 }
 
 /// A slot that waits: in its window, or deferred.
@@ -109,6 +108,8 @@ struct ScheduleRecord: Hashable, Sendable {
     var requests: [ManualRequest] = []
     /// The notifications in `memory`, oldest first.
     var notes: [RawJSON] = []
+    /// What a check has found.
+    var health = HealthRecord()
     /// Rises with each change that is journaled.
     var rev = 0
 

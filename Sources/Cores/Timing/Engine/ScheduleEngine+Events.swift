@@ -1,7 +1,7 @@
 import Contract
 import Determinism
-import Machine
-import TimeModel
+public import Machine
+public import TimeModel
 import Wire
 
 /// Events that the broker has not acknowledged yet, in the order of their numbers.
@@ -79,10 +79,20 @@ struct AlertState: Hashable, Sendable {
     /// Schedules whose runs do not end, by workspace, in order.
     var stalled: [String: [String]] = [:]
     var stalledSince: [String: WallTime] = [:]
+    /// Since when the log of checks cannot be written.
+    var logSince: WallTime?
+}
+
+/// One publication of the metrics.
+public struct SentMetrics: Hashable, Sendable {
+    /// Its number, from 1 on.
+    public var number: Int
+    /// When.
+    public var at: MonotonicTime
 }
 
 /// Events, notifications, alerts, metrics.
-extension SchedulerCore {
+extension ScheduleEngine {
     /// Journals an event and queues it; metadata only.
     mutating func emit(
         _ name: EventName, _ record: ScheduleRecord, _ cause: EventCause, _ now: Now,
@@ -101,7 +111,7 @@ extension SchedulerCore {
             event.correlationID = run
         }
         event.data = RawJSON { writer in writer.object { data(&$0) } }
-        let topic = Topic(key.workspace, .event(name: name.rawValue, key: key.eventKey)).name
+        let topic = Topic(key.workspace, .event(name: name.rawValue, key: eventKey(key))).name
         let payload = event.encoded
         outbox.add(Outbox.Item(seq: seq, topic: topic, payload: payload))
         journal {
@@ -121,11 +131,14 @@ extension SchedulerCore {
         }
     }
 
+    /// The key of a schedule's events, alerts and notifications.
+    func eventKey(_ key: ScheduleKey) -> String { settings.role.keyPrefix + key.name }
+
     // Notifications.
 
     mutating func publishLog(_ key: ScheduleKey, _ note: ScheduleNote) {
         guard isConnected else { return }
-        let topic = Topic(key.workspace, .notify(channel: NotificationChannel.log.rawValue, key: key.eventKey))
+        let topic = Topic(key.workspace, .notify(channel: NotificationChannel.log.rawValue, key: eventKey(key)))
         effects.append(.publish(OutboundMessage(topic: topic.name, payload: note.encoded)))
     }
 
@@ -157,13 +170,13 @@ extension SchedulerCore {
     }
 
     func memoryTopic(_ key: ScheduleKey) -> String {
-        Topic(key.workspace, .notify(channel: NotificationChannel.memory.rawValue, key: key.eventKey)).name
+        Topic(key.workspace, .notify(channel: NotificationChannel.memory.rawValue, key: eventKey(key))).name
     }
 
     // Alerts.
 
     mutating func raiseClockAlert(_ step: Int, _ now: Now) {
-        alerts.clockUntil = now.monotonic + SchedulerCore.clockAlertMs
+        alerts.clockUntil = now.monotonic + ScheduleEngine.clockAlertMs
         alerts.clockWorkspaces = workspaces
         let direction = step > 0 ? "forward" : "back"
         alerts.clock = Alert(
@@ -177,19 +190,21 @@ extension SchedulerCore {
 
     private mutating func publishClockAlert() {
         guard let alert = alerts.clock else { return }
-        for workspace in alerts.clockWorkspaces { publishAlert(workspace, "scheduler.clock", alert) }
+        for workspace in alerts.clockWorkspaces { publishAlert(workspace, "\(settings.role.service).clock", alert) }
     }
 
     mutating func endClockAlert(_ now: Now) {
         guard let until = alerts.clockUntil, now.monotonic >= until else { return }
         alerts.clockUntil = nil
         alerts.clock = nil
-        if isConnected { for workspace in alerts.clockWorkspaces { publishAlert(workspace, "scheduler.clock", nil) } }
+        if isConnected {
+            for workspace in alerts.clockWorkspaces { publishAlert(workspace, "\(settings.role.service).clock", nil) }
+        }
         alerts.clockWorkspaces = []
     }
 
     /// All workspaces that have schedules, in order.
-    var workspaces: [String] { workspaceCounts.keys.sorted() }
+    public var workspaces: [String] { workspaceCounts.keys.sorted() }
 
     mutating func setStalled(_ key: ScheduleKey, _ isStalled: Bool, _ now: Now) {
         var names = alerts.stalled[key.workspace] ?? []
@@ -207,11 +222,11 @@ extension SchedulerCore {
 
     private mutating func publishStalled(_ workspace: String) {
         guard let names = alerts.stalled[workspace], let since = alerts.stalledSince[workspace] else {
-            return publishAlert(workspace, "scheduler.stalled", nil)
+            return publishAlert(workspace, "\(settings.role.service).stalled", nil)
         }
         let shown = names.prefix(20).joined(separator: ", ")
         publishAlert(
-            workspace, "scheduler.stalled",
+            workspace, "\(settings.role.service).stalled",
             Alert(
                 severity: .warning, since: since, text: "skipped three times in a row, runs do not end: \(shown)",
                 count: names.count))
@@ -220,21 +235,35 @@ extension SchedulerCore {
     mutating func publishAlerts(_ now: Now) {
         publishClockAlert()
         for workspace in workspaces { publishStalled(workspace) }
+        publishLogAlert()
+        for key in schedules.keys.sorted() {
+            if let record = schedules[key], record.health.isAlerting { publishCheckAlert(record) }
+        }
     }
 
-    private mutating func publishAlert(_ workspace: String, _ key: String, _ alert: Alert?) {
+    mutating func publishAlert(_ workspace: String, _ key: String, _ alert: Alert?) {
         let topic = Topic(workspace, .alert(key: key)).name
         effects.append(.publish(OutboundMessage(topic: topic, payload: alert?.encoded ?? [], retain: true)))
     }
 
     // Metrics.
 
+    /// Lets the metrics go out with this turn.
+    public mutating func publishMetricsSoon(_ now: Now) { nextMetrics = now.monotonic }
+
     mutating func flushMetrics(_ now: Now) {
         guard isConnected, now.monotonic >= nextMetrics else { return }
-        nextMetrics = now.monotonic + 10_000
+        nextMetrics = now.monotonic + (settings.role == .scheduler ? 10_000 : 5000)
+        let number = (metricsSent?.number ?? 0) + 1
+        metricsSent = SentMetrics(number: number, at: now.monotonic)
         var writer = JSONWriter()
         writer.object {
-            $0.field("schedules", schedules.count)
+            if settings.role == .heartbeat {
+                $0.field("term", term)
+                $0.field("seq", number)
+            }
+            for (name, number) in ownMetrics { $0.field(name, number) }
+            $0.field("\(settings.role.noun.rawValue)s", schedules.count)
             $0.field("open_slots", openSlots.count)
             $0.field("unconfirmed_runs", unconfirmed)
             $0.field("unsent_events", outbox.items.count)
@@ -246,7 +275,7 @@ extension SchedulerCore {
             $0.field("results_total", totals.results)
             $0.field("refused_total", totals.refused)
         }
-        let topic = Topic.system(.metrics(name: "scheduler")).name
+        let topic = Topic.system(.metrics(name: settings.role.service)).name
         effects.append(
             .publish(OutboundMessage(topic: topic, payload: writer.bytes, atLeastOnce: false, retain: true)))
     }

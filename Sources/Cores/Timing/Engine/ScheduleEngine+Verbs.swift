@@ -2,11 +2,10 @@ import Contract
 import Determinism
 import Machine
 import TimeModel
-import Timing
 import Wire
 
 /// Pause, resume, enable, trigger, delete.
-extension SchedulerCore {
+extension ScheduleEngine {
     mutating func pause(
         _ record: inout ScheduleRecord, _ caller: Caller, _ command: ScheduleCommand, _ now: Now
     ) -> Reply {
@@ -29,6 +28,7 @@ extension SchedulerCore {
         record.note = note
         record.until = until
         record.isDirty = true
+        updateAlert(&record)
         guard !wasPaused else { return }
         emit(.schedulePaused, record, .principal(actor), now) {
             $0.field("reason", "operator")
@@ -59,6 +59,7 @@ extension SchedulerCore {
         record.note = nil
         record.until = nil
         record.isDirty = true
+        updateAlert(&record)
         leavePause(&record, catchUp: catchUp, now)
         emit(.scheduleResumed, record, .principal(actor), now) {
             $0.field("reason", reason)
@@ -107,7 +108,7 @@ extension SchedulerCore {
     }
 
     private func lacksZone(_ record: ScheduleRecord) -> Bool {
-        var compiler = DefinitionCompiler(id: record.key.name, zones: settings.zones)
+        var compiler = settings.compiler(record.key.name)
         return compiler.compile(record.definition.document, anchor: record.definition.anchor) == nil
     }
 
@@ -129,7 +130,7 @@ extension SchedulerCore {
         let id = "\(record.key.name)~m.\(request)"
         guard Names.isID(id) else { return .refused(.invalidField, "request_id is too long for this schedule") }
         if let known = record.requests.first(where: { $0.run == id }), known.isConfirmed {
-            return .done(data: SchedulerCore.task(id, confirmed: true))
+            return .done(data: ScheduleEngine.task(id, confirmed: true))
         }
         if !record.requests.contains(where: { $0.run == id }) {
             if !isInEnvironment(record) {
@@ -141,7 +142,7 @@ extension SchedulerCore {
             startManual(&record, id, caller.principal, now)
         }
         let reply = PendingReply(
-            at: now.monotonic + SchedulerCore.replyWithinMs, key: record.key, run: id, topic: caller.replyTopic,
+            at: now.monotonic + ScheduleEngine.replyWithinMs, key: record.key, run: id, topic: caller.replyTopic,
             correlation: caller.correlation)
         replies.append(reply)
         return nil
@@ -179,7 +180,7 @@ extension SchedulerCore {
             record.open = nil
             skip(&record, .deleted, open, now)
         }
-        if record.overlapSkips >= SchedulerCore.stalledAfter { setStalled(record.key, false, now) }
+        if record.overlapSkips >= ScheduleEngine.stalledAfter { setStalled(record.key, false, now) }
         emit(.scheduleDeleted, record, .principal(actor), now) { $0.field("reason", reason) }
         for run in record.runs where run.kind == .manual { answer(run.id, record.key, confirmed: run.isConfirmed) }
         let key = record.key
@@ -191,6 +192,7 @@ extension SchedulerCore {
         if isConnected {
             effects.append(.publish(OutboundMessage(topic: viewTopic(key), payload: [], retain: true)))
             effects.append(.publish(OutboundMessage(topic: memoryTopic(key), payload: [], retain: true)))
+            if record.health.isAlerting { publishAlert(key.workspace, eventKey(key), nil) }
         }
         forget(&record)
     }
@@ -211,6 +213,7 @@ extension SchedulerCore {
         repetitions.remove(key)
         views.remove(key)
         openSlots.remove(key)
+        failingChecks.remove(key)
     }
 
     /// Refuses one schedule more than the limits allow.

@@ -1,13 +1,15 @@
-import Contract
+public import Contract
 public import TimeModel
-import Wire
+public import Wire
 
-/// What a scheduler is told from outside.
-public struct SchedulerSettings: Hashable, Sendable {
+/// What a scheduler, or a heartbeat of its checks, is told from outside.
+public struct EngineSettings: Hashable, Sendable {
+    /// For whom the engine decides.
+    public let role: EngineRole
     /// Its account: the principal of its intents.
-    public var principal = "scheduler"
+    public var principal: String
     /// The last level of its service record.
-    public var instance = "scheduler"
+    public var instance: String
     /// Random per process start.
     public var boot = ""
     /// The release.
@@ -21,38 +23,70 @@ public struct SchedulerSettings: Hashable, Sendable {
     /// Shortest interval in ms.
     public var shortestIntervalMs = Limits.shortestIntervalMs
     /// Schedules of one named agent; 0: no limit.
-    public var schedulesPerAgent = Limits.schedulesPerAgent
-    /// Schedules of one workspace; 0: no limit.
-    public var schedulesPerWorkspace = Limits.schedulesPerWorkspace
+    public var schedulesPerAgent: Int
+    /// Schedules, or checks, of one workspace; 0: no limit.
+    public var schedulesPerWorkspace: Int
+    /// The interval of a check that gives no rule, in ms.
+    public var standardEveryMs = Limits.checkEveryMs
+    /// When checks run; outside they rest.
+    public var rest: [RestHours] = []
+    /// Actions of every check, before its own.
+    public var defaultActions: [CheckAction] = []
     /// With an empty journal: take over the retained views.
     public var adopts = false
     /// The zones that schedules may name.
     public var zones = ZoneCatalog()
 
     /// The defaults.
-    public init() {}
+    public init(role: EngineRole = .scheduler) {
+        self.role = role
+        principal = role.service
+        instance = role.service
+        schedulesPerAgent = role == .scheduler ? Limits.schedulesPerAgent : 0
+        schedulesPerWorkspace = role == .scheduler ? Limits.schedulesPerWorkspace : Limits.checksPerWorkspace
+    }
 
-    /// Takes the values of the section `scheduler` of a configuration that was checked before.
+    /// Takes the values of the service's section of a configuration that was checked before.
     public mutating func apply(_ configuration: [UInt8]) {
         if let raw = try? RawJSON(validating: configuration) { apply(JSONValue(raw)) }
     }
 
-    mutating func apply(_ configuration: JSONValue) {
-        guard let section = configuration["scheduler"] else { return }
+    /// Takes the values of a configuration that was read before.
+    public mutating func apply(_ configuration: JSONValue) {
+        guard let section = configuration[role.service] else { return }
         if let word = section["environment"]?.stringValue { environment = word }
         if case .array(let list) = section["operators"] { operators = list.compactMap(\.stringValue) }
         if case .bool(let flag) = section["enabled"] { isEnabled = flag }
         if let number = section["shortest_interval_ms"]?.intValue { shortestIntervalMs = number }
         if let number = section["schedules_per_agent"]?.intValue { schedulesPerAgent = number }
         if let number = section["schedules_per_workspace"]?.intValue { schedulesPerWorkspace = number }
+        if role == .heartbeat { applyCheckKeys(section) }
+    }
+
+    private mutating func applyCheckKeys(_ section: JSONValue) {
+        if let number = section["checks_per_workspace"]?.intValue { schedulesPerWorkspace = number }
+        if let number = section["default_every_ms"]?.intValue { standardEveryMs = number }
+        if case .array(let list) = section["rest"] { rest = list.compactMap(RestHours.init) }
+        if let list = section["default_actions"] { defaultActions = ScheduleReader.actions(list) }
+    }
+
+    /// Reads a document of the role's kind.
+    func reader(_ raw: RawJSON, shortestIntervalMs: Int) -> ScheduleReader {
+        ScheduleReader(
+            raw, shortestIntervalMs: shortestIntervalMs, standardEveryMs: role == .heartbeat ? standardEveryMs : nil)
+    }
+
+    /// Works out definitions of the role's kind.
+    func compiler(_ id: String) -> DefinitionCompiler {
+        DefinitionCompiler(id: id, zones: zones, firstSlot: role.firstSlot)
     }
 
     /// Whether a principal may change every schedule.
     func isOperator(_ principal: String) -> Bool { operators.contains(principal) || operators.contains("*") }
 }
 
-/// What a scheduler gets when everything is read again: its configuration and the zone data of now.
-public struct SchedulerReload: Sendable {
+/// What a service gets when everything is read again: its configuration and the zone data of now.
+public struct EngineReload: Sendable {
     let configuration: JSONValue
     let zones: ZoneCatalog?
 
@@ -80,7 +114,7 @@ public struct SchedulerReload: Sendable {
             return
         }
         var catalog = ZoneCatalog(version: data["version"]?.stringValue ?? "unknown")
-        for file in files { try? catalog.add(file.key, tzif: SchedulerReload.bytes(file.value.stringValue ?? "")) }
+        for file in files { try? catalog.add(file.key, tzif: EngineReload.bytes(file.value.stringValue ?? "")) }
         zones = catalog
     }
 

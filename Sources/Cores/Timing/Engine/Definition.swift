@@ -1,6 +1,5 @@
 import Contract
 import TimeModel
-import Timing
 
 /// A document with everything that can be worked out from it once.
 struct Definition: Hashable, Sendable {
@@ -49,15 +48,18 @@ struct DefinitionCompiler {
     /// The schedule's id, from which `H` takes its value.
     let id: String
     let zones: ZoneCatalog
+    /// The first slot of an interval without `start_at`, counted from the acceptance in intervals.
+    let firstSlot: Int
     var problems: [ScheduleProblem] = []
     /// Whether a zone is unknown.
     var lacksZone = false
     /// Whether the expression never fires.
     var neverFires = false
 
-    init(id: String, zones: ZoneCatalog) {
+    init(id: String, zones: ZoneCatalog, firstSlot: Int = 1) {
         self.id = id
         self.zones = zones
+        self.firstSlot = firstSlot
     }
 
     /// The definition, or `nil` with `problems`. `anchor` is the acceptance, for an interval without `start_at`.
@@ -91,7 +93,7 @@ struct DefinitionCompiler {
         case .interval:
             guard let every = spec.everyMs else { return nil }
             if let start = spec.startAt { return Timeline(.interval(every: every, anchor: start, first: 0)) }
-            return Timeline(.interval(every: every, anchor: anchor, first: 1))
+            return Timeline(.interval(every: every, anchor: anchor, first: firstSlot))
         case .oneShot:
             guard let time = spec.runAt else { return nil }
             let instant = resolve(time, zone: zone)

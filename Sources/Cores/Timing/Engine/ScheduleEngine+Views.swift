@@ -2,11 +2,10 @@ import Contract
 import Determinism
 import Machine
 import TimeModel
-import Timing
 import Wire
 
 /// The retained view of each schedule (`topics/schedules.md`, state).
-extension SchedulerCore {
+extension ScheduleEngine {
     /// Ends a turn: records, then events, then views.
     mutating func flush(_ now: Now) {
         journalDirty()
@@ -20,13 +19,13 @@ extension SchedulerCore {
 
     private mutating func flushViews(_ now: Now) {
         guard isConnected, term > 0 else { return }
-        var left = SchedulerCore.viewsPerTurn
+        var left = ScheduleEngine.viewsPerTurn
         while left > 0, let top = views.first, top.priority <= now.monotonic {
             views.remove(top.key)
             guard var record = schedules[top.key] else { continue }
             let payload = view(record, now.wall).encoded
             record.viewedAt = now.monotonic
-            record.viewHash = SchedulerCore.hash(payload)
+            record.viewHash = ScheduleEngine.hash(payload)
             schedules[top.key] = record
             effects.append(
                 .publish(OutboundMessage(topic: viewTopic(top.key), payload: payload, retain: true)))
@@ -40,7 +39,7 @@ extension SchedulerCore {
         return hash.value
     }
 
-    func viewTopic(_ key: ScheduleKey) -> String { Topic(key.workspace, .schedule(key.name)).name }
+    func viewTopic(_ key: ScheduleKey) -> String { Topic(key.workspace, settings.role.view(key.name)).name }
 
     /// What everybody sees of a schedule.
     func view(_ record: ScheduleRecord, _ now: WallTime) -> ScheduleView {
@@ -57,6 +56,7 @@ extension SchedulerCore {
         }
         view.definitionRev = record.definition.rev
         view.state = state(record)
+        if settings.role == .heartbeat { view.health = record.health.shown }
         return view
     }
 
@@ -99,7 +99,7 @@ extension SchedulerCore {
         }
         // Not what was published last: it is put right. An own echo that was overtaken causes one more publication.
         if let viewedAt = record.viewedAt, views.priority(of: key) == nil,
-            SchedulerCore.hash(payload) != record.viewHash
+            ScheduleEngine.hash(payload) != record.viewHash
         {
             views.set(key, max(now.monotonic, viewedAt + 1000))
         }
@@ -108,8 +108,8 @@ extension SchedulerCore {
     /// Takes a retained view over as if it had been put, with its cursor and counts.
     private mutating func adopt(_ key: ScheduleKey, _ payload: [UInt8], _ now: Now) {
         guard let view = try? ScheduleView(decoding: payload) else { return }
-        var compiler = DefinitionCompiler(id: key.name, zones: settings.zones)
-        let reader = ScheduleReader(view.definition, shortestIntervalMs: 1)
+        var compiler = settings.compiler(key.name)
+        let reader = settings.reader(view.definition, shortestIntervalMs: 1)
         guard reader.problems.isEmpty,
             var definition = compiler.compile(reader.document, anchor: view.state.createdAt)
         else {

@@ -1,7 +1,6 @@
 import Contract
 public import Machine
 import TimeModel
-import Timing
 import Wire
 
 /// The journal. Each record is one JSON object whose `k` says what it is:
@@ -13,18 +12,21 @@ import Wire
 /// | `state` | everything else of a schedule; its runs by id |
 /// | `run` | one run with its intent, written once |
 /// | `del` | the end of a schedule |
+/// | `ran` | one run of a check, for its log |
 /// | `event`, `sent` | an event to be published; up to which one the broker has them |
-extension SchedulerCore {
+extension ScheduleEngine {
     mutating func journal(_ body: (inout JSONWriter) -> Void) {
+        // A heartbeat that cannot write goes on; all of it is written later.
+        guard isJournalWritable || settings.role == .scheduler else { return }
         var writer = JSONWriter()
         writer.object(body)
         effects.append(.append(writer.bytes))
     }
 
-    mutating func journal(_ run: Run, _ key: ScheduleKey) { journal { SchedulerCore.write(run, key, &$0) } }
+    mutating func journal(_ run: Run, _ key: ScheduleKey) { journal { ScheduleEngine.write(run, key, &$0) } }
 
     mutating func journalDefinition(_ record: ScheduleRecord) {
-        journal { SchedulerCore.writeDefinition(record, &$0) }
+        journal { ScheduleEngine.writeDefinition(record, &$0) }
     }
 
     mutating func journalSent() {
@@ -42,7 +44,7 @@ extension SchedulerCore {
         var written: Set<ScheduleKey> = []
         for key in dirty where written.insert(key).inserted {
             guard let record = schedules[key] else { continue }
-            journal { SchedulerCore.writeState(record, &$0) }
+            journal { ScheduleEngine.writeState(record, &$0) }
         }
         dirty.removeAll(keepingCapacity: true)
         if outbox.doneUpTo > outbox.journaledUpTo { journalSent() }
@@ -61,9 +63,10 @@ extension SchedulerCore {
         }
         for key in schedules.keys.sorted() {
             guard let record = schedules[key] else { continue }
-            write { SchedulerCore.writeDefinition(record, &$0) }
-            for run in record.runs { write { SchedulerCore.write(run, key, &$0) } }
-            write { SchedulerCore.writeState(record, &$0) }
+            write { ScheduleEngine.writeDefinition(record, &$0) }
+            for run in record.runs { write { ScheduleEngine.write(run, key, &$0) } }
+            write { ScheduleEngine.writeState(record, &$0) }
+            for run in record.health.log { write { ScheduleEngine.write(run, key, &$0) } }
         }
         write {
             $0.field("k", "sent")
@@ -107,6 +110,16 @@ extension SchedulerCore {
         writer.field("body", try? RawJSON(validating: run.body))
     }
 
+    mutating func journalRun(_ run: CheckRun, _ key: ScheduleKey) {
+        journal { ScheduleEngine.write(run, key, &$0) }
+    }
+
+    private static func write(_ run: CheckRun, _ key: ScheduleKey, _ writer: inout JSONWriter) {
+        writer.field("k", "ran")
+        write(key, &writer)
+        writer.field("entry", run)
+    }
+
     private static func writeState(_ record: ScheduleRecord, _ writer: inout JSONWriter) {
         writer.field("k", "state")
         write(record.key, &writer)
@@ -137,6 +150,7 @@ extension SchedulerCore {
         writer.field("answered", record.requests.filter(\.isConfirmed).map(\.run))
         writer.field("asked", record.requests.filter { !$0.isConfirmed }.map(\.run))
         writer.field("notes", record.notes)
+        if record.definition.document.check != nil { writer.field("health") { record.health.write(to: &$0) } }
     }
 
     private static func write(_ open: OpenSlot, _ writer: inout JSONWriter) {
@@ -171,6 +185,11 @@ extension SchedulerCore {
             record.runs.removeAll { $0.id == id }
             record.runs.append(fields.run)
             put(&record, before: before)
+        case "ran":
+            let run = try CheckRun(fields.raw("entry"))
+            guard let known = schedules[key]?.health.log, !known.contains(where: { $0.run == run.run }) else { return }
+            schedules[key]?.health.add(run)
+            schedules[key]?.health.shown.last = run
         case "del":
             if var record = schedules[key] { forget(&record) }
         case "event":
@@ -189,9 +208,9 @@ extension SchedulerCore {
 
     /// A definition whose zone this machine lacks keeps a timeline without slots, until the start disables it.
     private mutating func replayDefinition(_ fields: JournalFields, _ key: ScheduleKey) throws(WireError) {
-        let reader = ScheduleReader(fields.raw("doc"), shortestIntervalMs: 1)
+        let reader = settings.reader(fields.raw("doc"), shortestIntervalMs: 1)
         let anchor = WallTime(milliseconds: fields.int("anchor"))
-        var compiler = DefinitionCompiler(id: key.name, zones: settings.zones)
+        var compiler = settings.compiler(key.name)
         let compiled = compiler.compile(reader.document, anchor: anchor)
         guard compiled != nil || compiler.lacksZone || compiler.neverFires else {
             throw WireError(.field, path: "doc", reason: compiler.problems.first?.why ?? "cannot be read")
@@ -241,8 +260,10 @@ extension SchedulerCore {
             fields.texts("answered").map { ManualRequest(run: $0, isConfirmed: true) }
             + fields.texts("asked").map { ManualRequest(run: $0, isConfirmed: false) }
         record.notes = fields.list("notes")
+        if let health = fields["health"] { record.health.read(health) }
+        record.health.isAlerting = record.status == .active && record.health.isBad
         put(&record, before: before)
-        if record.overlapSkips >= SchedulerCore.stalledAfter {
+        if record.overlapSkips >= ScheduleEngine.stalledAfter {
             setStalled(key, true, Now(wall: record.updatedAt, monotonic: MonotonicTime(milliseconds: 0)))
         }
     }

@@ -1,7 +1,7 @@
 import Contract
 import TimeModel
 
-extension SchedulerCore {
+extension ScheduleEngine {
     /// A sentence for each invariant that does not hold.
     public func checkInvariants() -> [String] {
         var broken: [String] = []

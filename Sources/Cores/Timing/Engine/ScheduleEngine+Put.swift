@@ -1,11 +1,10 @@
 import Contract
 import Machine
 import TimeModel
-import Timing
 import Wire
 
 /// `put` and `preview`: documents come in.
-extension SchedulerCore {
+extension ScheduleEngine {
     /// A document that passed every check that needs no other schedule.
     private struct Accepted {
         var definition: Definition
@@ -18,7 +17,7 @@ extension SchedulerCore {
     }
 
     mutating func putDocument(_ caller: Caller, _ raw: RawJSON, _ now: Now) -> Reply {
-        let reader = ScheduleReader(raw, shortestIntervalMs: settings.shortestIntervalMs)
+        let reader = settings.reader(raw, shortestIntervalMs: settings.shortestIntervalMs)
         if reader.isUnsupported { return .refused(.unsupportedSchema, "schema_version must be 1") }
         let known = schedules[caller.key]
         let accepted: Accepted
@@ -45,7 +44,7 @@ extension SchedulerCore {
     private func done(_ record: ScheduleRecord, _ warnings: [ScheduleWarning], _ now: Now) -> Reply {
         // The view's own fields stand beside the warnings.
         guard case .object(var fields) = JSONValue(view(record, now.wall).raw) else { return .done() }
-        if !warnings.isEmpty { fields.append(.init("warnings", SchedulerCore.list(warnings))) }
+        if !warnings.isEmpty { fields.append(.init("warnings", ScheduleEngine.list(warnings))) }
         return .done(
             rev: record.definition.rev, data: RawJSON { JSONValue.object(fields).write(to: &$0) })
     }
@@ -64,7 +63,7 @@ extension SchedulerCore {
         var problems = reader.problems
         let document = reader.document
         let anchor = anchor(document, known, now)
-        var compiler = DefinitionCompiler(id: caller.key.name, zones: settings.zones)
+        var compiler = settings.compiler(caller.key.name)
         let definition = compiler.compile(document, anchor: anchor)
         for problem in compiler.problems where !problems.contains(where: { $0.path == problem.path }) {
             problems.append(problem)
@@ -78,7 +77,7 @@ extension SchedulerCore {
         {
             problems.append(ScheduleProblem("", .permissionDenied, "only the owner and operators may replace it"))
         }
-        guard problems.isEmpty, var definition else { return .refused(SchedulerCore.refusal(problems)) }
+        guard problems.isEmpty, var definition else { return .refused(ScheduleEngine.refusal(problems)) }
         definition.owner = known?.definition.owner ?? caller.principal
         return .accepted(Accepted(definition: definition, warnings: warnings(definition, caller.key, now)))
     }
@@ -114,9 +113,10 @@ extension SchedulerCore {
             if instant <= now.wall { found.append(ScheduleWarning(.past, "run_at lies in the past")) }
         }
         if definition.document.policy.jitterMs == 0, let slot = definition.timeline.next(after: now.wall) {
-            if crowds[slot, default: 0] >= SchedulerCore.crowd {
+            if crowds[slot, default: 0] >= ScheduleEngine.crowd {
                 found.append(
-                    ScheduleWarning(.sameInstant, "more than \(SchedulerCore.crowd) schedules fire at its next instant")
+                    ScheduleWarning(
+                        .sameInstant, "more than \(ScheduleEngine.crowd) schedules fire at its next instant")
                 )
             }
         }
@@ -130,10 +130,10 @@ extension SchedulerCore {
         let definition = accepted.definition
         let limit = settings.schedulesPerWorkspace
         if limit > 0, (workspaceCounts[caller.key.workspace] ?? 0) >= limit {
-            return .refused(.limitReached, "the workspace has \(limit) schedules")
+            return .refused(.limitReached, "the workspace has \(limit) \(settings.role.noun.rawValue)s")
         }
         if let refusal = overLimit(caller.key.workspace, definition.document) { return refusal }
-        var cursor = now.wall
+        var cursor = before(now.wall, definition)
         if case .once(let instant) = definition.timeline.rule { cursor = min(cursor, instant - 1) }
         var record = ScheduleRecord(key: caller.key, definition: definition, cursor: cursor, now: now.wall)
         if !definition.document.enabled {
@@ -146,6 +146,14 @@ extension SchedulerCore {
             core.decideSlots(&record, now)
         }
         return done(schedules[caller.key] ?? record, accepted.warnings, now)
+    }
+
+    /// Where a rule begins that is accepted at an instant: a check's interval fires at that instant too.
+    private func before(_ instant: WallTime, _ definition: Definition) -> WallTime {
+        guard settings.role == .heartbeat, definition.document.type == .interval, definition.anchor == instant else {
+            return instant
+        }
+        return instant - 1
     }
 
     /// Adds a schedule that was not known.
@@ -194,7 +202,7 @@ extension SchedulerCore {
     }
 
     private mutating func enterRule(_ record: inout ScheduleRecord, _ now: Now) {
-        moveCursor(&record, max(record.cursor, now.wall))
+        moveCursor(&record, max(record.cursor, before(now.wall, record.definition)))
         record.lastSlotRan = false
         if case .once(let instant) = record.definition.timeline.rule, instant <= now.wall {
             record.cursor = instant - 1
@@ -219,7 +227,7 @@ extension SchedulerCore {
         let isDocument = ["type", "spec", "schedule"].contains { value[$0] != nil }
         let definition: Definition
         var found: [ScheduleWarning] = []
-        let reader = ScheduleReader(raw, shortestIntervalMs: settings.shortestIntervalMs)
+        let reader = settings.reader(raw, shortestIntervalMs: settings.shortestIntervalMs)
         if isDocument {
             if reader.isUnsupported { return .refused(.unsupportedSchema, "schema_version must be 1") }
             switch read(reader, caller, nil, now) {
@@ -233,13 +241,13 @@ extension SchedulerCore {
                 return .refused(.invalidField, "\(problem.path) \(problem.why)")
             }
             guard let record = schedules[caller.key] else {
-                return .refused(.notFound, "no schedule \(caller.key.name)")
+                return notFound(caller)
             }
             definition = record.definition
             found = warnings(definition, caller.key, now)
         }
         let slots = definition.timeline.next(reader.count ?? 5, after: reader.from ?? now.wall)
-        return .done(data: SchedulerCore.previewData(slots, definition, caller.key.name, found))
+        return .done(data: ScheduleEngine.previewData(slots, definition, caller.key.name, found))
     }
 
     private static func previewData(
@@ -259,7 +267,7 @@ extension SchedulerCore {
                 }
                 $0.endArray()
                 $0.key("warnings")
-                $0.value(RawJSON { SchedulerCore.list(warnings).write(to: &$0) })
+                $0.value(RawJSON { ScheduleEngine.list(warnings).write(to: &$0) })
             }
         }
     }
