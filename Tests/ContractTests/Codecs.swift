@@ -12,8 +12,10 @@ enum Codecs {
         case "assign", "cancel", "revoke", "load", "unload", "beat_ack", "error": return of(WorkMessage.self)
         case "command_executor_load", "command_executor_unload":
             return { try DispatcherCommand(decoding: $0).raw.bytes }
-        case "command_schedule_put", "command_schedule_preview": return nil  // documents: see `ServiceTests`
-        case let command where command.hasPrefix("command_schedule_"): return of(ScheduleCommand.self)
+        case "command_schedule_put", "command_schedule_preview", "command_check_put":
+            return nil  // documents: see `ServiceTests`
+        case let command where command.hasPrefix("command_schedule_") || command.hasPrefix("command_check_"):
+            return of(ScheduleCommand.self)
         default:
             let dispatchers = Noun.allCases.filter { $0.service == "dispatcher" }
             let isCommand = dispatchers.contains { message.hasPrefix("command_\($0.rawValue)_") }
@@ -28,7 +30,7 @@ enum Codecs {
         "grant": of(Grant.self), "offer": of(Offer.self), "claim": of(Claim.self), "report": of(Report.self),
         "beat": of(Beat.self), "capability": of(CapabilityView.self), "circuit": of(CircuitView.self),
         "event": of(Event.self), "alert": of(Alert.self), "service": of(ServiceRecord.self),
-        "schedule_view": of(ScheduleView.self),
+        "schedule_view": of(ScheduleView.self), "check_view": of(ScheduleView.self), "liveness": of(LivenessView.self),
     ]
 
     private static func of<Message: WireReadable & WireWritable & SendableMetatype>(_ type: Message.Type) -> RoundTrip {

@@ -62,6 +62,19 @@ import Wire
         }
     }
 
+    @Test("Check documents are read and refused as their examples say, and written in one spelling")
+    func checks() throws {
+        for example in Example.all where ["check", "command_check_put"].contains(example.message) {
+            let reader = ScheduleReader(try RawJSON(validating: example.payload), standardEveryMs: 30_000)
+            #expect(reader.problems.first?.code.rawValue == example.code, "\(example.testDescription)")
+            guard example.code == nil else { continue }
+            let written = reader.document.encoded
+            let again = ScheduleReader(try RawJSON(validating: written), standardEveryMs: 30_000)
+            #expect(again.document == reader.document, "\(example.testDescription)")
+            if example.file.hasPrefix("valid-canonical-") { #expect(written == example.payload, "\(example.file)") }
+        }
+    }
+
     @Test("Other names of a schedule's fields mean the same")
     func scheduleAliases() throws {
         let sent = """

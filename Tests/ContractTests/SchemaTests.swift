@@ -98,6 +98,8 @@ import Wire
         #expect(try list("executor_status.json#/properties/status") == Set(ExecutorState.allCases.map(\.rawValue)))
         #expect(try list("reply.json#/properties/retry") == Set(RetryAdvice.allCases.map(\.rawValue)))
         #expect(try list("alert.json#/properties/severity") == Set(Severity.allCases.map(\.rawValue)))
+        #expect(try list("liveness.json#/properties/verdict") == Set(Verdict.allCases.map(\.rawValue)))
+        #expect(try list("liveness.json#/properties/reason") == Set(VerdictReason.allCases.map(\.rawValue)))
         #expect(try list("service.json#/properties/state") == Set(ServiceRecord.State.allCases.map(\.rawValue)))
         #expect(try list("event.json#/properties/event") == Set(EventName.allCases.map(\.rawValue)))
     }

@@ -5,7 +5,7 @@ import TimeModel
 import Wire
 
 @testable import DispatcherCore
-@testable import SchedulerCore
+@testable import Timing
 
 @Suite("Examples that a service reads itself") struct ServiceTests {
     @Test("Plans are taken and refused as the examples say")
