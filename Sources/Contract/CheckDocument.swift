@@ -118,8 +118,9 @@ extension Limits {
     public static let checksPerWorkspace = 1000
     /// The interval of a check that gives none, unless configured.
     public static let checkEveryMs = 30_000
-    /// Time limit of a check's `execute` action, and of its webhooks.
+    /// Time limit of a check's `execute` action, in ms.
     public static let checkExecuteMs = 60_000
+    /// Time limit of a check's webhook, in ms.
     public static let checkWebhookMs = 30_000
 }
 

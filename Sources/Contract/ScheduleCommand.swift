@@ -17,8 +17,9 @@ public struct ScheduleCommand: Hashable, Sendable {
     public var catchUp = false
     /// `trigger`, and `run` of checks: names the run.
     public var requestID: String?
-    /// `get` of checks: how many runs of the log, and only those with this status.
+    /// `get` of checks: how many runs of the log.
     public var history: Int?
+    /// `get` of checks: only runs of the log with this status.
     public var status: CheckStatus?
 
     /// A command without fields.

@@ -4,23 +4,29 @@ public import Wire
 /// What a notification says (`topics/schedules.md`, notifications); an element of `notify/memory/K`, and all of
 /// `notify/log/K`.
 public struct ScheduleNote: Hashable, Sendable, WireWritable {
-    /// The schedule, or the check.
+    /// The schedule, when it tells of one.
     public var schedule: String?
+    /// The check, when it tells of one.
     public var check: String?
     /// The run.
     public var run: String?
-    /// The event that it tells of, and the reason of a skip.
+    /// The event that it tells of.
     public var event: String?
+    /// The reason of a skip.
     public var reason: String?
     /// How the run ended.
     public var status: Status?
+    /// Why it did not end well.
     public var code: Code?
+    /// A sentence for people, at most 512 bytes.
     public var message: String?
-    /// What a check says, and how grave that is.
+    /// What a check says.
     public var health: CheckStatus?
+    /// How grave that is.
     public var level: Severity?
-    /// Of a check's `remember`: 0 to 100, and a word.
+    /// Of a check's `remember`: how much it matters, 0 to 100.
     public var importance: Int?
+    /// Of a check's `remember`: a word to find it by.
     public var category: String?
     /// The slot.
     public var scheduledAt: WallTime?

@@ -10,7 +10,9 @@ import Wire
 /// Checks are decided by the engine that decides schedules; this core adds the ear: it hears every sign of life, judges
 /// silence on a clock of its own, and publishes its verdicts.
 public struct HeartbeatCore: Service {
+    /// What the shell tells.
     public typealias Input = ServiceInput
+    /// What the shell is asked for.
     public typealias Effect = ServiceEffect
 
     var settings: HeartbeatSettings
@@ -36,6 +38,8 @@ public struct HeartbeatCore: Service {
     var judgedUntil = 0
     /// The own metric that is under way.
     var probe: Probe?
+    /// The last own metric that was taken for a probe.
+    var probed = 0
     /// Workspaces in which executors were seen.
     var places: Set<String> = [Names.defaultWorkspace]
     /// Workspaces in which alerts about services stand as they should.
@@ -93,7 +97,8 @@ public struct HeartbeatCore: Service {
             clock.isRunning = wasReady
             if wasReady { becomeReady(now) }
         }
-        if engine.isConnected, let sent = engine.metricsSent, sent.number != probe?.number, sent.at == now.monotonic {
+        if engine.isConnected, let sent = engine.metricsSent, sent.number > probed {
+            probed = sent.number
             probe = Probe(number: sent.number, sentAt: sent.at)
         }
         let nowFailing = Set(engine.failingTargets.map { ExecutorKey(workspace: $0.workspace, name: $0.name) })

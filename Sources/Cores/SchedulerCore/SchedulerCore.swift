@@ -13,7 +13,9 @@ public typealias SchedulerReload = EngineReload
 ///
 /// All of it is done by the engine that checks share; a scheduler adds nothing.
 public struct SchedulerCore: Service {
+    /// What the shell tells.
     public typealias Input = ServiceInput
+    /// What the shell is asked for.
     public typealias Effect = ServiceEffect
 
     private var engine: ScheduleEngine

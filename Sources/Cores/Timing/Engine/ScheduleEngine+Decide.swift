@@ -24,7 +24,7 @@ extension ScheduleEngine {
 
     /// Looks at the latest slot, skips older ones together, and judges what waits.
     mutating func decideSlots(_ record: inout ScheduleRecord, _ now: Now) {
-        guard record.status == .active, mayDecide else { return }
+        guard record.status == .active, mayDecide, settings.isEnabled else { return }
         if !record.isUsedUp { takeLatest(&record, now) }
         judge(&record, now)
         endIfOver(&record, now)
