@@ -44,6 +44,7 @@ extension Link {
         guard let handle else { return }
         if let problem = configure(handle) { return lose(problem, at: now) }
         setWill(will(), on: handle)
+        mosquitto_log_callback_set(handle, logCallback)
         var properties: OpaquePointer?
         mosquitto_property_add_int32(
             &properties, Int32(MQTT_PROP_SESSION_EXPIRY_INTERVAL.rawValue), UInt32(options.sessionExpirySeconds))
@@ -72,7 +73,6 @@ extension Link {
         mosquitto_publish_v5_callback_set(made, publishCallback)
         mosquitto_subscribe_v5_callback_set(made, subscribeCallback)
         mosquitto_message_v5_callback_set(made, messageCallback)
-        mosquitto_log_callback_set(made, logCallback)
         // The library ignores SIGPIPE only on some paths; a broken connection must never end the process.
         platform_ignore_broken_pipe()
         handle = made
@@ -122,6 +122,8 @@ extension Link {
             return
         }
         state = .open(since: SystemClock.monotonic)
+        // The library's words are of use when a connection fails; on an open one it would word every packet.
+        mosquitto_log_callback_set(handle, nil)
         events.append(.connected)
     }
 

@@ -53,6 +53,22 @@ enum JSONText {
     /// Appends `text` with its quotes; only what JSON demands is escaped.
     static func appendQuoted(_ text: String, to bytes: inout [UInt8]) {
         bytes.append(UInt8(ascii: "\""))
+        let plain: Bool? = unsafe text.utf8.withContiguousStorageIfAvailable { utf8 -> Bool in
+            for index in 0..<utf8.count {
+                if needsEscape(unsafe utf8[index]) { return false }
+            }
+            unsafe bytes.append(contentsOf: utf8)
+            return true
+        }
+        if plain != true { appendEscaped(text, to: &bytes) }
+        bytes.append(UInt8(ascii: "\""))
+    }
+
+    private static func needsEscape(_ byte: UInt8) -> Bool {
+        byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
+    }
+
+    private static func appendEscaped(_ text: String, to bytes: inout [UInt8]) {
         for byte in text.utf8 {
             switch byte {
             case UInt8(ascii: "\""), UInt8(ascii: "\\"):
@@ -69,6 +85,5 @@ enum JSONText {
             default: bytes.append(byte)
             }
         }
-        bytes.append(UInt8(ascii: "\""))
     }
 }

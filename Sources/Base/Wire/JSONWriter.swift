@@ -146,12 +146,17 @@ public struct JSONWriter: Sendable {
     private mutating func appendInteger(_ number: Int) {
         if number < 0 { bytes.append(UInt8(ascii: "-")) }
         var rest = number.magnitude
-        let start = bytes.count
+        var digits = InlineArray<20, UInt8>(repeating: 0)
+        var count = 0
         repeat {
-            bytes.append(0x30 + UInt8(rest % 10))
+            digits[count] = 0x30 + UInt8(truncatingIfNeeded: rest % 10)
+            count += 1
             rest /= 10
         } while rest > 0
-        bytes[start...].reverse()
+        while count > 0 {
+            count -= 1
+            bytes.append(digits[count])
+        }
     }
 }
 
