@@ -71,14 +71,41 @@ public struct Topic: Hashable, Sendable {
     /// Takes a topic name apart; `nil` when it is none of the contract. Names in its levels are not judged here: see
     /// `illegalName`.
     public init?(_ name: String) {
-        let levels = name.utf8.split(separator: UInt8(ascii: "/"), maxSplits: 7, omittingEmptySubsequences: false)
-        guard levels.count >= 4, levels.count <= 7, levels[1].elementsEqual(Names.protocolLevel.utf8) else {
-            return nil
-        }
-        func level(_ index: Int) -> String { String(Substring(levels[index])) }
-        guard let place = Topic.place(level(2), levels.count - 3, { level($0 + 3) }) else { return nil }
-        workspace = level(0)
+        let levels = Topic.levels(of: name)
+        guard levels.count >= 4, levels[1] == Names.protocolLevel else { return nil }
+        guard let place = Topic.place(levels[2], levels.count - 3, { levels[$0 + 3] }) else { return nil }
+        workspace = levels[0]
         self.place = place
+    }
+
+    /// The class word of a topic name, its third level; empty when it has none.
+    public static func word(of name: String) -> String {
+        let levels = levels(of: name, from: 2, to: 3)
+        return levels.first ?? ""
+    }
+
+    /// The levels of a topic name from one index to before another; none at all when there are more than seven.
+    private static func levels(of name: String, from first: Int = 0, to end: Int = 8) -> [String] {
+        var name = name
+        return name.withUTF8 { bytes in
+            var levels: [String] = []
+            levels.reserveCapacity(end - first)
+            var (level, start) = (0, 0)
+            for at in 0...bytes.count {
+                if at < bytes.count {
+                    let byte = unsafe bytes[at]
+                    if byte != UInt8(ascii: "/") { continue }
+                }
+                if level == 7 { return [] }
+                if level >= first {
+                    let text = unsafe UnsafeBufferPointer(rebasing: bytes[start..<at])
+                    levels.append(unsafe String(decoding: text, as: UTF8.self))
+                }
+                (level, start) = (level + 1, at + 1)
+                if level == end { break }
+            }
+            return levels
+        }
     }
 
     private static func place(_ word: String, _ count: Int, _ at: (Int) -> String) -> Place? {
@@ -160,16 +187,16 @@ public struct Topic: Hashable, Sendable {
     /// The topic name.
     public var name: String {
         let (word, rest) = levels
-        var name = ""
-        name.reserveCapacity(96)
-        name += workspace
-        name += "/martlet1/"
-        name += word
+        var name: [UInt8] = []
+        name.reserveCapacity(rest.reduce(workspace.utf8.count + word.utf8.count + 10) { $0 + $1.utf8.count + 1 })
+        name.append(contentsOf: workspace.utf8)
+        name.append(contentsOf: "/martlet1/".utf8)
+        name.append(contentsOf: word.utf8)
         for level in rest {
-            name += "/"
-            name += level
+            name.append(UInt8(ascii: "/"))
+            name.append(contentsOf: level.utf8)
         }
-        return name
+        return String(decoding: name, as: UTF8.self)
     }
 
     /// The first level that breaks the grammar of names, or `nil` when all are legal.

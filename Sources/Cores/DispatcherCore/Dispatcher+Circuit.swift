@@ -7,9 +7,27 @@ import Wire
 /// Which circuit.
 struct CircuitKey: Hashable, Sendable, Comparable {
     /// Workspace and capability.
-    var capability: ScopedName
+    let capability: ScopedName
     /// The executor of a pair; absent: the capability's own.
-    var executor: String?
+    let executor: String?
+    /// Of both, computed once: keys are looked up many times for each decision.
+    private let digest: Int
+
+    /// A key.
+    init(capability: ScopedName, executor: String?) {
+        self.capability = capability
+        self.executor = executor
+        var hasher = Hasher()
+        hasher.combine(capability)
+        hasher.combine(executor)
+        digest = hasher.finalize()
+    }
+
+    func hash(into hasher: inout Hasher) { hasher.combine(digest) }
+
+    static func == (a: CircuitKey, b: CircuitKey) -> Bool {
+        a.digest == b.digest && a.executor == b.executor && a.capability == b.capability
+    }
 
     static func < (a: CircuitKey, b: CircuitKey) -> Bool {
         (a.capability, a.executor ?? "") < (b.capability, b.executor ?? "")
@@ -20,18 +38,16 @@ struct CircuitKey: Hashable, Sendable, Comparable {
 extension Dispatcher {
     /// The circuit of a pair.
     func circuitKey(_ pair: Pair) -> CircuitKey {
-        CircuitKey(capability: capabilities[pair.capability].name, executor: executors[pair.executor].name.name)
+        if let known = registrations[pair]?.circuit { return known }
+        return CircuitKey(capability: capabilities[pair.capability].name, executor: executors[pair.executor].name.name)
     }
 
     /// The circuit of a capability.
-    func capabilityCircuitKey(_ capability: Int) -> CircuitKey {
-        CircuitKey(capability: capabilities[capability].name, executor: nil)
-    }
+    func capabilityCircuitKey(_ capability: Int) -> CircuitKey { capabilities[capability].circuit }
 
     /// Notes a grant; returns the generation that the lease keeps: 1 for a circuit nothing is known of.
     mutating func noteGrant(_ key: CircuitKey, _ epoch: Int) -> Int {
-        guard circuits[key] != nil else { return 1 }
-        let generation = circuits[key]?.grant(epoch: epoch) ?? 1
+        guard let generation = circuits[key]?.grant(epoch: epoch) else { return 1 }
         setCircuitTimer(key)
         return generation
     }
@@ -52,7 +68,7 @@ extension Dispatcher {
         _ number: Int, _ lease: Lease, pair: CircuitVerdict, capability: CircuitVerdict, _ code: Code?
     ) {
         guard let task = tasks[number] else { return }
-        let index = capabilityNumber(task.spec)
+        let index = task.capability
         let own = circuitKey(Pair(lease.executor, index))
         tell(own, pair, CircuitGrant(generation: lease.pairGeneration, epoch: lease.epoch, executor: lease.name), code)
         tell(
@@ -63,7 +79,7 @@ extension Dispatcher {
     /// A lease that ends without a verdict, by a cancel, a deadline or a steal, must not keep the place of a probe.
     mutating func freeProbes(_ number: Int, _ lease: Lease) {
         guard let task = tasks[number] else { return }
-        let index = capabilityNumber(task.spec)
+        let index = task.capability
         for (key, generation) in [
             (circuitKey(Pair(lease.executor, index)), lease.pairGeneration),
             (capabilityCircuitKey(index), lease.capabilityGeneration),

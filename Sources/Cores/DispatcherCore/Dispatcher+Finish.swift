@@ -85,7 +85,7 @@ extension Dispatcher {
     mutating func leave(_ task: TaskRecord) {
         let number = task.number
         if task.state == .queued { leaveQueue(task) }
-        let capability = capabilityNumber(task.spec)
+        let capability = task.capability
         capabilities[capability].live -= 1
         if task.state == .queued { capabilities[capability].queued -= 1 }
         touch(capability: capability)

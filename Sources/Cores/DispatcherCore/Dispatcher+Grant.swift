@@ -43,7 +43,7 @@ extension Dispatcher {
     /// The lease of a grant; its epoch is the next.
     private mutating func makeLease(_ number: Int, _ executor: Int, _ mode: Mode, _ judgement: Judgement) -> Lease? {
         guard let task = tasks[number] else { return nil }
-        let capability = capabilityNumber(task.spec)
+        let capability = task.capability
         guard let registration = registrations[Pair(executor, capability)] else { return nil }
         lastEpoch += 1
         var lease = Lease(
@@ -72,7 +72,7 @@ extension Dispatcher {
     private mutating func take(_ number: Int, _ granted: Lease) {
         guard let task = tasks[number] else { return }
         var lease = granted
-        let capability = capabilityNumber(task.spec)
+        let capability = task.capability
         let pair = Pair(lease.executor, capability)
         lanes[task.spec.key.workspace]?.granted(number, charge: lease.charge, at: now.monotonic)
         lease.pairGeneration = noteGrant(circuitKey(pair), lease.epoch)
@@ -177,7 +177,7 @@ extension Dispatcher {
             leases[number]?.started = lease.granted
             leases[number]?.startedAt = lease.grantedAt
         }
-        transition(number, to: .running)
+        transition(number, to: .running, isPassing: sinceGrant)
         tellStart(number)
     }
 
@@ -209,7 +209,7 @@ extension Dispatcher {
     /// Smooths the time an executor takes to accept.
     private mutating func learnAccept(_ number: Int, _ lease: Lease) {
         guard let task = tasks[number] else { return }
-        let pair = Pair(lease.executor, capabilityNumber(task.spec))
+        let pair = Pair(lease.executor, task.capability)
         guard let old = registrations[pair]?.acceptMs else { return }
         registrations[pair]?.acceptMs = Score.average(old, max(0, now.monotonic - lease.granted))
     }

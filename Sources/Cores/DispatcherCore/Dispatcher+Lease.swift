@@ -33,7 +33,7 @@ extension Dispatcher {
     /// Takes a lease out of all tables. With `zombie` its slots stay used, without authority.
     mutating func endLease(_ number: Int, zombie: Bool = false) {
         guard let task = tasks[number], let lease = leases.removeValue(forKey: number) else { return }
-        let capability = capabilityNumber(task.spec)
+        let capability = task.capability
         let pair = Pair(lease.executor, capability)
         heldTimers.remove(TimerKey(.attempt, number))
         freeProbes(number, lease)
@@ -259,7 +259,7 @@ extension Dispatcher {
 
     /// The least time a further try would take.
     private func fastest(_ task: TaskRecord) -> Int {
-        guard let index = capabilityIndex[ScopedName(task.spec.key.workspace, task.spec.capability)] else { return 0 }
+        let index = task.capability
         let times = capabilities[index].executors.compactMap { executor in
             registrations[Pair(executor, index)].map { $0.acceptMs + $0.runMs }
         }

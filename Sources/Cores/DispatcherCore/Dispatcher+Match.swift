@@ -22,9 +22,7 @@ private struct Bid {
 extension Dispatcher {
     /// The best executor for a queued task; one that failed it last only if no other passes.
     func match(_ task: TaskRecord) -> Match {
-        guard let index = capabilityIndex[ScopedName(task.spec.key.workspace, task.spec.capability)] else {
-            return .wait(Outlook())
-        }
+        let index = task.capability
         var search = Search(task: task, capability: index)
         let avoided = runs[task.number]?.failedLast
         for executor in capabilities[index].executors {

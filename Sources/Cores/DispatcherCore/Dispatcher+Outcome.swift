@@ -49,7 +49,7 @@ extension Dispatcher {
     private mutating func takeFailure(_ error: ErrorBody, _ output: RawJSON?, _ report: Report, _ number: Int) {
         guard let task = tasks[number], let lease = leases[number] else { return }
         let errorClass = error.errorClass ?? .transient
-        let pair = Pair(lease.executor, capabilityNumber(task.spec))
+        let pair = Pair(lease.executor, task.capability)
         switch errorClass {
         case .permanent: judgeCircuits(number, lease, pair: .success, capability: .success, error.code)
         case .transient, .timeout: judgeCircuits(number, lease, pair: .failure, capability: .failure, error.code)
@@ -145,7 +145,7 @@ extension Dispatcher {
         attempt.error = end.error
         attempt.error?.details = nil
         attempt.usage = end.usage
-        let capability = capabilityNumber(task.spec)
+        let capability = task.capability
         let declared = registrations[Pair(lease.executor, capability)]?.declared(task.spec.units) ?? 0
         let cost = end.cost ?? declared
         attempt.cost = cost
@@ -166,7 +166,7 @@ extension Dispatcher {
     /// Learns price and run time from a success.
     private mutating func learnRun(_ number: Int, _ lease: Lease, _ report: Report) {
         guard let task = tasks[number], let started = lease.started else { return }
-        let pair = Pair(lease.executor, capabilityNumber(task.spec))
+        let pair = Pair(lease.executor, task.capability)
         guard let registration = registrations[pair] else { return }
         let declared = registration.declared(task.spec.units)
         if let cost = report.cost {

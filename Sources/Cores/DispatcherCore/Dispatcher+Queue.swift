@@ -60,7 +60,7 @@ extension Dispatcher {
         let spec = task.spec
         let labels = spec.extras?.intent.requires?.filter { $0.hasPrefix("agent:") }.sorted() ?? []
         return DemandKey(
-            capability: capabilityNumber(spec), labels: labels, mode: task.mode, assignedTo: task.assignedTo,
+            capability: task.capability, labels: labels, mode: task.mode, assignedTo: task.assignedTo,
             maxCost: spec.maxCost, units: spec.units, isCritical: spec.priority == .critical, delivery: spec.delivery,
             isForced: task.isForced, owner: configuration.budgets.contains { $0.owner != nil } ? spec.owner : nil)
     }
@@ -165,9 +165,7 @@ extension Dispatcher {
 extension Dispatcher {
     /// Whether all who offer a task's capability have refused it as unsupported.
     private func isUnsupported(_ task: TaskRecord) -> Bool {
-        guard let index = capabilityIndex[ScopedName(task.spec.key.workspace, task.spec.capability)] else {
-            return false
-        }
+        let index = task.capability
         let executors = capabilities[index].executors
         return !executors.isEmpty
             && executors.allSatisfy { registrations[Pair($0, index)]?.isUnsupported ?? false }
@@ -176,7 +174,7 @@ extension Dispatcher {
     /// A task that only its own deadline keeps from running: others of its demand may still run.
     private mutating func setAside(_ task: TaskRecord) {
         lanes[task.spec.key.workspace]?.passedOver(task.number)
-        capabilities[capabilityNumber(task.spec)].aside.append(task.number)
+        capabilities[task.capability].aside.append(task.number)
     }
 }
 

@@ -139,7 +139,9 @@ extension Dispatcher {
                 if isNewBoot { known.pausedUntil = nil }
                 registrations[pair] = known
             } else {
-                var registration = Registration(entry, firstSeenAt: see(name, entry.name))
+                var registration = Registration(
+                    entry, firstSeenAt: see(name, entry.name),
+                    circuit: CircuitKey(capability: scoped, executor: name.name))
                 registration.running = heldCount(pair)
                 registrations[pair] = registration
                 insert(executor, into: capability)

@@ -70,7 +70,8 @@ extension Dispatcher {
         guard let old = tasks[number] else { throw JournalError("a change of the unknown task \(number)") }
         var task = change.task
         task.spec = change.hasNewInput ? old.spec.with(input: change.task.spec.input) : old.spec
-        let capability = capabilityNumber(task.spec)
+        task.capability = old.capability
+        let capability = task.capability
         if old.state == .queued { capabilities[capability].queued -= 1 }
         if task.state == .queued { capabilities[capability].queued += 1 }
         if let lease = leases.removeValue(forKey: number) { releaseReplayed(number, lease, capability) }
@@ -112,7 +113,7 @@ extension Dispatcher {
         var own = record
         if let task = tasks[number] {
             own.spec = task.spec
-            let capability = capabilityNumber(task.spec)
+            let capability = task.capability
             if let lease = leases[number] { releaseReplayed(number, lease, capability) }
             if let holder = runs[number]?.holder { epochIndex[holder.epoch] = nil }
             leave(task)

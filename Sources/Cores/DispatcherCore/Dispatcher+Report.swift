@@ -205,7 +205,7 @@ extension Dispatcher {
     /// T9: the executor will not do it.
     private mutating func refused(_ report: Report, _ number: Int, _ executor: Int) {
         guard let task = tasks[number], let lease = leases[number] else { return }
-        let capability = capabilityNumber(task.spec)
+        let capability = task.capability
         let pair = Pair(executor, capability)
         judgeCircuits(number, lease, pair: .neutral, capability: .neutral, nil)
         endLease(number)

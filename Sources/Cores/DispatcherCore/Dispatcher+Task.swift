@@ -25,13 +25,15 @@ extension Dispatcher {
     }
 
     /// Adds a task to the tables that count it.
-    mutating func enter(_ task: TaskRecord) {
+    mutating func enter(_ record: TaskRecord) {
+        var task = record
         let spec = task.spec
+        let capability = capabilityNumber(ScopedName(spec.key.workspace, spec.capability))
+        task.capability = capability
         tasks[spec.number] = task
         ids[spec.key] = spec.number
         taskBytes += spec.size
         ownerCounts[ScopedName(spec.key.workspace, spec.owner), default: 0] += 1
-        let capability = capabilityNumber(spec)
         capabilities[capability].live += 1
         if task.state == .queued { capabilities[capability].queued += 1 }
         touch(capability: capability)
@@ -40,13 +42,11 @@ extension Dispatcher {
         }
     }
 
-    /// Index of a task's capability in the registry.
-    mutating func capabilityNumber(_ spec: TaskSpec) -> Int {
-        capabilityNumber(ScopedName(spec.key.workspace, spec.capability))
-    }
-
-    /// Changes the state of a live task: `rev` rises, the journal has it, who wants updates gets one.
-    mutating func transition(_ number: Int, to state: TaskState, code: Code? = nil, hasNewInput: Bool = false) {
+    /// Changes the state of a live task: `rev` rises, the journal has it, who wants updates gets one. A state that the
+    /// same input also ends is only told: what follows is journaled with it, or not at all.
+    mutating func transition(
+        _ number: Int, to state: TaskState, code: Code? = nil, hasNewInput: Bool = false, isPassing: Bool = false
+    ) {
         guard var task = tasks[number] else { return }
         let old = task.state
         if old == .queued { leaveQueue(task) }
@@ -62,12 +62,13 @@ extension Dispatcher {
             task.queued = now.monotonic
         }
         tasks[number] = task
-        let capability = capabilityNumber(task.spec)
+        let capability = task.capability
         if old != state {
             if old == .queued { capabilities[capability].queued -= 1 }
             if state == .queued { capabilities[capability].queued += 1 }
         }
         touch(capability: capability)
+        if isPassing { return tellState(task) }
         journalChange(number, hasNewInput: hasNewInput)
         tellState(task)
         enqueue(number)
@@ -218,6 +219,13 @@ extension Dispatcher {
 extension MonotonicTime {
     /// Later than anything that is due.
     static let distant = MonotonicTime(milliseconds: Int.max / 4)
+
+    /// The earlier of two moments, as far as they are set.
+    static func earlier(_ a: MonotonicTime?, _ b: MonotonicTime?) -> MonotonicTime? {
+        guard let a else { return b }
+        guard let b else { return a }
+        return min(a, b)
+    }
 }
 
 /// Numbers under which the broker's acknowledgements are awaited: the task's number and what was published of it.

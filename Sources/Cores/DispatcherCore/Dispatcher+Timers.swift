@@ -150,7 +150,7 @@ extension Dispatcher {
         replayedCircuits = [:]
         for number in leases.keys.sorted() {
             guard let lease = leases[number], let task = tasks[number] else { continue }
-            let index = capabilityNumber(task.spec)
+            let index = task.capability
             circuits[circuitKey(Pair(lease.executor, index))]?.noteProbe(
                 epoch: lease.epoch, generation: lease.pairGeneration)
             circuits[capabilityCircuitKey(index)]?.noteProbe(

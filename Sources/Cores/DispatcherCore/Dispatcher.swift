@@ -140,8 +140,7 @@ public struct Dispatcher: Service {
     /// Until when nothing is due; `nil`: nothing is ever due without a further input.
     public var nextWake: MonotonicTime? {
         if moreDecisions { return now.monotonic }
-        let held = isHeld ? nil : heldTimers.first?.priority
-        return [timers.first?.priority, held].compactMap { $0 }.min()
+        return MonotonicTime.earlier(timers.first?.priority, isHeld ? nil : heldTimers.first?.priority)
     }
 
     /// Whether times of leases, offers and silence stand still: without a connection, and until what is retained has

@@ -70,7 +70,10 @@ public struct Lease: Hashable, Sendable {
 
     /// The earliest of its times.
     public var nextDue: MonotonicTime? {
-        [offerUntil, leaseUntil, execUntil, cancelUntil, lostUntil].compactMap { $0 }.min()
+        var due = MonotonicTime.earlier(offerUntil, leaseUntil)
+        due = MonotonicTime.earlier(due, execUntil)
+        due = MonotonicTime.earlier(due, cancelUntil)
+        return MonotonicTime.earlier(due, lostUntil)
     }
 
     /// Moves all its times on, because nobody could have kept them.

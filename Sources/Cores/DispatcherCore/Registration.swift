@@ -45,11 +45,14 @@ public struct Registration: Hashable, Sendable {
     public var acceptMs = 0
     /// Smoothed run time, in ms.
     public var runMs: Int
+    /// What its circuit is kept under.
+    let circuit: CircuitKey
 
     /// A registration without experience.
-    public init(_ entry: CapabilityEntry, firstSeenAt: WallTime) {
+    init(_ entry: CapabilityEntry, firstSeenAt: WallTime, circuit: CircuitKey) {
         self.entry = entry
         self.firstSeenAt = firstSeenAt
+        self.circuit = circuit
         runMs = entry.expectedMs ?? 0
     }
 
@@ -71,6 +74,8 @@ public struct Registration: Hashable, Sendable {
 public struct CapabilityRecord: Hashable, Sendable {
     /// Workspace and name.
     public let name: ScopedName
+    /// What its circuit is kept under.
+    let circuit: CircuitKey
     /// Executors that offer it, as indexes in the order of their names.
     public var executors: [Int] = []
     /// Groups of equal queued tasks, ascending.
@@ -105,7 +110,10 @@ public struct CapabilityRecord: Hashable, Sendable {
     public var conflicts: [CapabilityView.Conflict] = []
 
     /// Nothing known yet.
-    public init(_ name: ScopedName) { self.name = name }
+    public init(_ name: ScopedName) {
+        self.name = name
+        circuit = CircuitKey(capability: name, executor: nil)
+    }
 
     /// A pause of one pair by command.
     public struct PairPause: Hashable, Sendable {

@@ -44,6 +44,8 @@ public struct TaskRecord: Hashable, Sendable {
     public var queued = MonotonicTime(milliseconds: 0)
     /// Its group of equal tasks while it is queued; -1 otherwise.
     public var demand = -1
+    /// Index of its capability in the registry; -1 before it is in the tables.
+    public var capability = -1
 
     /// A task as it is accepted.
     public init(_ spec: TaskSpec, state: TaskState) {

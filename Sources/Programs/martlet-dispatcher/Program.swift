@@ -18,9 +18,10 @@ import Shell
         let start = StartCheck()
         description.check = { start.problems($0) }
         description.servedFirst = { topic in
-            // The class is the third level; looked at byte by byte, since this runs for every message.
-            let word = topic.utf8.split(separator: UInt8(ascii: "/"), maxSplits: 3).dropFirst(2).first
-            return ["beat", "report", "executor"].contains { word?.elementsEqual($0.utf8) ?? false }
+            switch Topic.word(of: topic) {
+            case "beat", "report", "executor": true
+            default: false
+            }
         }
         description.examples = [
             ("martlet-dispatcher --state-directory state", "Keeps its tasks in the directory state."),
