@@ -52,14 +52,16 @@ let package = Package(
         .target(name: "Contract", dependencies: base, path: "Sources/Contract", swiftSettings: pure),
         .target(name: "Machine", dependencies: base + ["Contract"], path: "Sources/Machines", swiftSettings: pure),
         // Floor 3: decisions.
-        .target(name: "Timing", dependencies: machines, path: "Sources/Cores/Timing", swiftSettings: pure),
+        .target(
+            name: "Timing", dependencies: machines, path: "Sources/Cores/Timing", exclude: ["README.md"],
+            swiftSettings: pure),
         .target(
             name: "DispatcherCore", dependencies: machines, path: "Sources/Cores/DispatcherCore",
             exclude: ["README.md"],
             swiftSettings: pure),
         .target(
             name: "SchedulerCore", dependencies: machines + ["Timing"], path: "Sources/Cores/SchedulerCore",
-            swiftSettings: pure),
+            exclude: ["README.md"], swiftSettings: pure),
         .target(
             name: "HeartbeatCore", dependencies: machines + ["Timing"], path: "Sources/Cores/HeartbeatCore",
             exclude: ["README.md"], swiftSettings: pure),

@@ -157,17 +157,20 @@ extension ScheduleView: WireReadable, WireWritable {
 
     /// Writes the view.
     public func write(to writer: inout JSONWriter) {
-        writer.object {
-            $0.field("schedule", schedule)
-            $0.field("check", check)
-            $0.field("rev", rev)
-            $0.field("term", term)
-            $0.field("owner", owner)
-            $0.field("tzdb", timeZoneData)
-            $0.field("definition", definition)
-            $0.field("state", state)
-            health?.writeFields(to: &$0)
-        }
+        writer.object { writeFields(to: &$0) }
+    }
+
+    /// Writes the fields without the braces, for replies that add fields of their own.
+    public func writeFields(to writer: inout JSONWriter) {
+        writer.field("schedule", schedule)
+        writer.field("check", check)
+        writer.field("rev", rev)
+        writer.field("term", term)
+        writer.field("owner", owner)
+        writer.field("tzdb", timeZoneData)
+        writer.field("definition", definition)
+        writer.field("state", state)
+        health?.writeFields(to: &writer)
     }
 }
 

@@ -1,24 +1,54 @@
 import Contract
 import TimeModel
 
-/// A document with everything that can be worked out from it once.
-struct Definition: Hashable, Sendable {
+/// A document with everything that can be worked out from it once. It never changes and is shared: a schedule's record
+/// holds one reference to it.
+final class Definition: Sendable {
     /// What was put, in canonical form.
-    var document: ScheduleDocument
+    let document: ScheduleDocument
     /// Rises by one with each change.
-    var rev = 1
+    let rev: Int
     /// Who put it first.
-    var owner = ""
+    let owner: String
     /// What the slots of an interval without `start_at` count from.
-    var anchor: WallTime
+    let anchor: WallTime
     /// The slots.
-    var timeline: Timeline
+    let timeline: Timeline
     /// Weekdays and hours, when there are any.
-    var window: LocalWindow?
+    let window: LocalWindow?
     /// Whose clock the day and the custom condition go by.
-    var zone: Zone
+    let zone: Zone
     /// The custom condition.
-    var custom: CustomCondition?
+    let custom: CustomCondition?
+
+    /// A definition that was worked out; its owner and revision are given by `named`.
+    init(
+        document: ScheduleDocument, anchor: WallTime, timeline: Timeline, window: LocalWindow?, zone: Zone,
+        custom: CustomCondition?
+    ) {
+        self.document = document
+        rev = 1
+        owner = ""
+        self.anchor = anchor
+        self.timeline = timeline
+        self.window = window
+        self.zone = zone
+        self.custom = custom
+    }
+
+    private init(_ other: Definition, rev: Int, owner: String) {
+        document = other.document
+        self.rev = rev
+        self.owner = owner
+        anchor = other.anchor
+        timeline = other.timeline
+        window = other.window
+        zone = other.zone
+        custom = other.custom
+    }
+
+    /// The same under a revision and an owner.
+    func named(rev: Int, owner: String) -> Definition { Definition(self, rev: rev, owner: owner) }
 
     /// The slots that a change of rule or bounds would move.
     func hasSameSlots(as other: ScheduleDocument) -> Bool {

@@ -25,6 +25,8 @@ struct Outbox: Hashable, Sendable {
     static let window = 200
     /// So many acknowledged events are journaled without another reason.
     static let journalEvery = 256
+    /// So many are journaled along with other records; fewer are sent once more after a restart.
+    static let journalWithOthersEvery = 32
 
     /// After a lost connection nothing is under way.
     mutating func resend() {
@@ -42,16 +44,17 @@ struct Outbox: Hashable, Sendable {
         guard let first = items.first, token >= first.seq, token - first.seq < items.count else { return }
         items[token - first.seq].isDone = true
         let done = items.prefix { $0.isDone }.count
-        if done > 0 {
-            doneUpTo = items[done - 1].seq
-            items.removeFirst(done)
-        }
+        guard done > 0 else { return }
+        doneUpTo = items[done - 1].seq
+        // Moving the rest to the front is shared by many acknowledgements.
+        if done == items.count || done >= Outbox.journalWithOthersEvery { items.removeFirst(done) }
     }
 
     /// What may be published now.
     mutating func take() -> [Item] {
         var taken: [Item] = []
-        for index in items.indices.prefix(Outbox.window) where !items[index].isSent && !items[index].isDone {
+        for index in items.indices.prefix(Outbox.window + Outbox.journalWithOthersEvery)
+        where !items[index].isSent && !items[index].isDone {
             items[index].isSent = true
             taken.append(items[index])
         }

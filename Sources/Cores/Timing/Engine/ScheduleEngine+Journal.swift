@@ -47,7 +47,7 @@ extension ScheduleEngine {
             journal { ScheduleEngine.writeState(record, &$0) }
         }
         dirty.removeAll(keepingCapacity: true)
-        if outbox.doneUpTo > outbox.journaledUpTo { journalSent() }
+        if outbox.doneUpTo - outbox.journaledUpTo >= Outbox.journalWithOthersEvery { journalSent() }
     }
 
     /// Writes records that give this state again.
@@ -186,16 +186,15 @@ extension ScheduleEngine {
             record.runs.append(fields.run)
             put(&record, before: before)
         case "ran":
-            let run = try CheckRun(fields.raw("entry"))
+            let run = try CheckRun(fields.raw("entry") ?? .emptyObject)
             guard let known = schedules[key]?.health.log, !known.contains(where: { $0.run == run.run }) else { return }
             schedules[key]?.health.add(run)
             schedules[key]?.health.shown.last = run
         case "del":
             if var record = schedules[key] { forget(&record) }
         case "event":
-            guard fields.int("seq") > outbox.lastSeq, let event = fields["event"] else { return }
-            let payload = RawJSON { event.write(to: &$0) }.bytes
-            outbox.add(Outbox.Item(seq: fields.int("seq"), topic: fields.text("topic"), payload: payload))
+            guard fields.int("seq") > outbox.lastSeq, let event = fields.raw("event") else { return }
+            outbox.add(Outbox.Item(seq: fields.int("seq"), topic: fields.text("topic"), payload: event.bytes))
         case "sent":
             let seq = fields.int("seq")
             outbox.items.removeAll { $0.seq <= seq }
@@ -208,19 +207,19 @@ extension ScheduleEngine {
 
     /// A definition whose zone this machine lacks keeps a timeline without slots, until the start disables it.
     private mutating func replayDefinition(_ fields: JournalFields, _ key: ScheduleKey) throws(WireError) {
-        let reader = settings.reader(fields.raw("doc"), shortestIntervalMs: 1)
+        let reader = settings.reader(fields.raw("doc") ?? .emptyObject, shortestIntervalMs: 1)
         let anchor = WallTime(milliseconds: fields.int("anchor"))
         var compiler = settings.compiler(key.name)
         let compiled = compiler.compile(reader.document, anchor: anchor)
         guard compiled != nil || compiler.lacksZone || compiler.neverFires else {
             throw WireError(.field, path: "doc", reason: compiler.problems.first?.why ?? "cannot be read")
         }
-        var definition =
+        let worked =
             compiled
             ?? Definition(
-                document: reader.document, anchor: anchor, timeline: .init(.once(.earliestText)), zone: .utc)
-        definition.rev = fields.int("rev")
-        definition.owner = fields.text("owner")
+                document: reader.document, anchor: anchor, timeline: .init(.once(.earliestText)), window: nil,
+                zone: .utc, custom: nil)
+        let definition = worked.named(rev: fields.int("rev"), owner: fields.text("owner"))
         if var record = schedules[key] {
             let before = ScheduleFace(record)
             record.definition = definition
@@ -237,30 +236,30 @@ extension ScheduleEngine {
         let before = ScheduleFace(record)
         record.rev = fields.int("rev")
         record.status = ScheduleStatus(rawValue: fields.text("status")) ?? .active
-        record.reason = fields["reason"]?.stringValue
-        record.note = fields["note"]?.stringValue
+        record.reason = fields.optionalText("reason")
+        record.note = fields.optionalText("note")
         record.until = fields.time("until")
         record.cursor = fields.time("cursor") ?? record.cursor
         record.highest = fields.time("highest") ?? record.cursor
-        record.open = fields.open
-        record.counts = try SlotCounts(fields.raw("counts"))
-        record.numbers = fields.ints("numbers")
-        record.last = fields["last"] == nil ? nil : try LastRun(fields.raw("last"))
+        record.open = try fields.open()
+        record.counts = try fields.raw("counts").map { (raw) throws(WireError) in try SlotCounts(raw) } ?? SlotCounts()
+        record.numbers = try fields.list("numbers") { (reader) throws(WireError) in try reader.int() }
+        record.last = try fields.raw("last").map { (raw) throws(WireError) in try LastRun(raw) }
         record.lastRunAt = fields.time("last_run")
         record.lastResultAt = fields.time("last_result")
-        record.lastSlotRan = fields["ran"] == .bool(true)
+        record.lastSlotRan = fields.flag("ran")
         record.createdAt = fields.time("created") ?? record.createdAt
         record.updatedAt = fields.time("updated") ?? record.updatedAt
         record.disabledAt = fields.time("disabled")
-        let confirmed = Set(fields.texts("confirmed"))
-        let alive = confirmed.union(fields.texts("unconfirmed"))
+        let confirmed = Set(try fields.ids("confirmed"))
+        let alive = confirmed.union(try fields.ids("unconfirmed"))
         record.runs.removeAll { !alive.contains($0.id) }
         for index in record.runs.indices { record.runs[index].isConfirmed = confirmed.contains(record.runs[index].id) }
         record.requests =
-            fields.texts("answered").map { ManualRequest(run: $0, isConfirmed: true) }
-            + fields.texts("asked").map { ManualRequest(run: $0, isConfirmed: false) }
-        record.notes = fields.list("notes")
-        if let health = fields["health"] { record.health.read(health) }
+            try fields.ids("answered").map { ManualRequest(run: $0, isConfirmed: true) }
+            + fields.ids("asked").map { ManualRequest(run: $0, isConfirmed: false) }
+        record.notes = try fields.list("notes") { (reader) throws(WireError) in reader.raw() }
+        if let health = fields.raw("health") { record.health.read(JSONValue(health)) }
         record.health.isAlerting = record.status == .active && record.health.isBad
         put(&record, before: before)
         if record.overlapSkips >= ScheduleEngine.stalledAfter {
@@ -294,34 +293,49 @@ extension ScheduleRecord {
     }
 }
 
-/// The fields of one journal record.
+/// The fields of one journal record, read in one pass and sorted by kind; lookups only.
 private struct JournalFields {
-    let value: JSONValue
+    private var texts: [String: String] = [:]
+    private var numbers: [String: Int] = [:]
+    private var values: [String: RawJSON] = [:]
 
-    init(_ raw: RawJSON) { value = JSONValue(raw) }
-
-    subscript(key: String) -> JSONValue? { value[key] }
-    func text(_ key: String) -> String { value[key]?.stringValue ?? "" }
-    func int(_ key: String) -> Int { value[key]?.intValue ?? 0 }
-    func time(_ key: String) -> WallTime? { value[key]?.intValue.map { WallTime(milliseconds: $0) } }
-
-    func raw(_ key: String) -> RawJSON {
-        RawJSON { (value[key] ?? .object([])).write(to: &$0) }
+    init(_ raw: RawJSON) throws(WireError) {
+        var reader = JSONReader(raw)
+        try self.init(from: &reader)
     }
 
-    func list(_ key: String) -> [RawJSON] {
-        guard case .array(let list) = value[key] else { return [] }
-        return list.map { element in RawJSON { element.write(to: &$0) } }
+    private init(from reader: inout JSONReader) throws(WireError) {
+        try reader.beginObject()
+        while let key = reader.nextKey() {
+            switch reader.kind {
+            case .string: texts[key] = try reader.string(limit: .max)
+            case .number: numbers[key] = try reader.int()
+            case .bool: numbers[key] = try reader.bool() ? 1 : 0
+            default: values[key] = reader.raw()
+            }
+        }
     }
 
-    func texts(_ key: String) -> [String] {
-        guard case .array(let list) = value[key] else { return [] }
-        return list.compactMap(\.stringValue)
+    func text(_ key: String) -> String { texts[key] ?? "" }
+    func optionalText(_ key: String) -> String? { texts[key] }
+    func int(_ key: String) -> Int { numbers[key] ?? 0 }
+    func flag(_ key: String) -> Bool { numbers[key] == 1 }
+    func time(_ key: String) -> WallTime? { numbers[key].map { WallTime(milliseconds: $0) } }
+    func raw(_ key: String) -> RawJSON? { values[key] }
+
+    func list<Element>(
+        _ key: String, _ element: (inout JSONReader) throws(WireError) -> Element
+    ) throws(WireError) -> [Element] {
+        guard let raw = values[key] else { return [] }
+        var reader = JSONReader(raw)
+        var list: [Element] = []
+        try reader.beginArray()
+        while reader.nextElement() { list.append(try element(&reader)) }
+        return list
     }
 
-    func ints(_ key: String) -> [Int] {
-        guard case .array(let list) = value[key] else { return [] }
-        return list.compactMap(\.intValue)
+    func ids(_ key: String) throws(WireError) -> [String] {
+        try list(key) { (reader) throws(WireError) in try reader.string() }
     }
 
     var run: Run {
@@ -329,21 +343,21 @@ private struct JournalFields {
             id: text("id"), kind: Run.Kind(rawValue: text("kind")) ?? .slot,
             slot: WallTime(milliseconds: int("slot")), sentAt: WallTime(milliseconds: int("sent")),
             expiresAt: WallTime(milliseconds: int("expires")), capability: text("capability"),
-            body: raw("body").bytes)
-        run.deferred = value["deferred"] == .bool(true)
-        run.isRepeat = value["repeat"] == .bool(true)
+            body: raw("body")?.bytes ?? [])
+        run.deferred = flag("deferred")
+        run.isRepeat = flag("repeat")
         return run
     }
 
-    var open: OpenSlot? {
-        guard let value = value["open"], let slot = value["slot"]?.intValue, let due = value["due"]?.intValue,
-            let since = value["since"]?.intValue
-        else { return nil }
+    func open() throws(WireError) -> OpenSlot? {
+        guard let raw = values["open"] else { return nil }
+        let fields = try JournalFields(raw)
+        guard let slot = fields.time("slot"), let due = fields.time("due"), let since = fields.time("since") else {
+            return nil
+        }
         var open = OpenSlot(
-            slot: WallTime(milliseconds: slot), due: WallTime(milliseconds: due),
-            deferred: value["deferred"]?.stringValue.flatMap(SkipReason.init(rawValue:)),
-            since: WallTime(milliseconds: since))
-        open.isRepeat = value["repeat"] == .bool(true)
+            slot: slot, due: due, deferred: fields.texts["deferred"].flatMap(SkipReason.init(rawValue:)), since: since)
+        open.isRepeat = fields.flag("repeat")
         return open
     }
 }

@@ -116,9 +116,10 @@ extension ScheduleEngine {
 
     private mutating func takeZones(_ record: inout ScheduleRecord, _ now: Now) {
         var compiler = settings.compiler(record.key.name)
-        guard var fresh = compiler.compile(record.definition.document, anchor: record.definition.anchor) else { return }
-        fresh.rev = record.definition.rev
-        fresh.owner = record.definition.owner
+        guard let compiled = compiler.compile(record.definition.document, anchor: record.definition.anchor) else {
+            return
+        }
+        let fresh = compiled.named(rev: record.definition.rev, owner: record.definition.owner)
         let before = record.definition.timeline.next(after: now.wall)
         record.definition = fresh
         guard fresh.timeline.next(after: now.wall) != before else { return }

@@ -43,10 +43,14 @@ extension ScheduleEngine {
 
     private func done(_ record: ScheduleRecord, _ warnings: [ScheduleWarning], _ now: Now) -> Reply {
         // The view's own fields stand beside the warnings.
-        guard case .object(var fields) = JSONValue(view(record, now.wall).raw) else { return .done() }
-        if !warnings.isEmpty { fields.append(.init("warnings", ScheduleEngine.list(warnings))) }
-        return .done(
-            rev: record.definition.rev, data: RawJSON { JSONValue.object(fields).write(to: &$0) })
+        let view = view(record, now.wall)
+        let data = RawJSON { writer in
+            writer.object {
+                view.writeFields(to: &$0)
+                if !warnings.isEmpty { $0.field("warnings", ScheduleEngine.list(warnings)) }
+            }
+        }
+        return .done(rev: record.definition.rev, data: data)
     }
 
     private static func list(_ warnings: [ScheduleWarning]) -> JSONValue {
@@ -77,9 +81,9 @@ extension ScheduleEngine {
         {
             problems.append(ScheduleProblem("", .permissionDenied, "only the owner and operators may replace it"))
         }
-        guard problems.isEmpty, var definition else { return .refused(ScheduleEngine.refusal(problems)) }
-        definition.owner = known?.definition.owner ?? caller.principal
-        return .accepted(Accepted(definition: definition, warnings: warnings(definition, caller.key, now)))
+        guard problems.isEmpty, let definition else { return .refused(ScheduleEngine.refusal(problems)) }
+        let owned = definition.named(rev: 1, owner: known?.definition.owner ?? caller.principal)
+        return .accepted(Accepted(definition: owned, warnings: warnings(definition, caller.key, now)))
     }
 
     /// An interval without `start_at` counts from its acceptance, as long as its rule stays the same.
@@ -171,9 +175,7 @@ extension ScheduleEngine {
         let old = record.definition
         let isOtherRule = !old.hasSameSlots(as: definition.document)
         if isOtherRule { leaveRule(&record, now) }
-        record.definition = definition
-        record.definition.rev = old.rev + 1
-        record.definition.owner = old.owner
+        record.definition = definition.named(rev: old.rev + 1, owner: old.owner)
         record.updatedAt = now.wall
         record.isDirty = true
         journalDefinition(record)

@@ -111,7 +111,7 @@ extension ScheduleEngine {
         var compiler = settings.compiler(key.name)
         let reader = settings.reader(view.definition, shortestIntervalMs: 1)
         guard reader.problems.isEmpty,
-            var definition = compiler.compile(reader.document, anchor: view.state.createdAt)
+            let compiled = compiler.compile(reader.document, anchor: view.state.createdAt)
         else {
             effects.append(
                 .log(
@@ -120,8 +120,7 @@ extension ScheduleEngine {
                         [LogField("workspace", key.workspace), LogField("schedule", key.name)])))
             return
         }
-        definition.rev = max(1, view.definitionRev)
-        definition.owner = view.owner
+        let definition = compiled.named(rev: max(1, view.definitionRev), owner: view.owner)
         var record = ScheduleRecord(key: key, definition: definition, cursor: view.state.cursor, now: now.wall)
         record.take(view.state)
         record.rev = view.rev

@@ -73,7 +73,7 @@ struct ManualRequest: Hashable, Sendable {
 }
 
 /// All that is known of one schedule.
-struct ScheduleRecord: Hashable, Sendable {
+struct ScheduleRecord: Sendable {
     let key: ScheduleKey
     var definition: Definition
     var status = ScheduleStatus.active
