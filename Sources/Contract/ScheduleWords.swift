@@ -154,6 +154,8 @@ extension Limits {
     public static let unconfirmedRuns = 2000
     /// Events that wait to be sent before `put` is refused.
     public static let unsentEvents = 10_000
+    /// Notifications of the channel `log` that wait for a connection; beyond, the oldest are lost.
+    public static let heldNotes = 1000
     /// Events that wait to be sent before the oldest are lost.
     public static let keptEvents = 50_000
     /// Slots that are counted when they are skipped together.

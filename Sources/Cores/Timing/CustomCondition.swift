@@ -50,6 +50,14 @@ public enum ConditionValue: Hashable, Sendable {
     case null
 }
 
+extension ConditionValue {
+    /// Equal as `==` of an expression sees it: texts by their bytes.
+    func isSame(_ other: ConditionValue) -> Bool {
+        if case .string(let x) = self, case .string(let y) = other { return x.utf8.elementsEqual(y.utf8) }
+        return self == other
+    }
+}
+
 /// The static type of an expression.
 struct ConditionType: Hashable {
     enum Base: String { case bool, int, string, null }
@@ -152,7 +160,9 @@ indirect enum ConditionNode: Hashable, Sendable {
             return .int(result)
         case .compare(let comparison, let a, let b):
             return .bool(try ConditionNode.compare(comparison, a.evaluate(value), b.evaluate(value)))
-        case .member(let a, let list): return .bool(list.contains(try a.evaluate(value)))
+        case .member(let a, let list):
+            let found = try a.evaluate(value)
+            return .bool(list.contains { $0.isSame(found) })
         case .arithmetic(let operation, let a, let b):
             return .int(try ConditionNode.compute(operation, a.number(value), b.number(value)))
         case .call(let function, let a, let b):
@@ -174,8 +184,8 @@ indirect enum ConditionNode: Hashable, Sendable {
         _ comparison: Comparison, _ a: ConditionValue, _ b: ConditionValue
     ) throws(ConditionFault) -> Bool {
         switch comparison {
-        case .equal: return a == b
-        case .notEqual: return a != b
+        case .equal: return a.isSame(b)
+        case .notEqual: return !a.isSame(b)
         default: break
         }
         let order: (less: Bool, equal: Bool)

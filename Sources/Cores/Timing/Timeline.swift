@@ -43,6 +43,12 @@ public struct Timeline: Hashable, Sendable {
         return slot
     }
 
+    /// Whether the bounds leave no slot at all.
+    public var isEmpty: Bool {
+        if let notBefore { return next(after: notBefore - 1) == nil }
+        return notAfter.map { previous(atOrBefore: $0) == nil } ?? false
+    }
+
     /// The next slots after `time`, at most `count`.
     public func next(_ count: Int, after time: WallTime) -> [WallTime] {
         var slots: [WallTime] = []

@@ -31,8 +31,37 @@ enum ScheduleCommands {
         }
         let data = answer.reply.data.map { JSONValue($0) } ?? .null
         session.terminal.print("\(name) is \(line(data, session))")
+        showNext(name, session)
         sayWarnings(data, session)
         return .done
+    }
+
+    /// The next times of a schedule that was just put, as its zone shows them and in UTC.
+    private static func showNext(_ name: String, _ session: Session) {
+        let count = RawJSON { $0.object { $0.field("count", 3) } }.bytes
+        guard let answer = try? session.ask(CommandRequest(.schedule, "preview", name, payload: count)),
+            case .array(let next)? = answer.reply.data.flatMap({ JSONValue($0)["next"] })
+        else { return }
+        for line in slotLines(next) { session.terminal.print("  " + line) }
+    }
+
+    /// One line for each slot of a preview: local time with its distance from UTC, the instant, what is odd about it.
+    private static func slotLines(_ slots: [JSONValue]) -> [String] {
+        var table = TextTable()
+        let isLocal = slots.contains { !TaskText.field($0, "local").hasSuffix("+00:00") }
+        for slot in slots {
+            let notes = TaskText.field(slot, "note").split(separator: "_").joined(separator: " ")
+            let instant = TaskText.field(slot, "slot").replacing(".000", with: "")
+            let local = isLocal ? clock(TaskText.field(slot, "local")) : ""
+            table.add([local, instant, notes].filter { !$0.isEmpty })
+        }
+        return table.lines()
+    }
+
+    /// A local time for people: `2026-11-23 09:00:00 +01:00`.
+    private static func clock(_ local: String) -> String {
+        let time = local.dropLast(6).replacing("T", with: " ").replacing(".000", with: "")
+        return "\(time) \(local.suffix(6))"
     }
 
     private static let ruleFlags = [
@@ -98,7 +127,7 @@ enum ScheduleCommands {
     private static func sayWarnings(_ data: JSONValue, _ session: Session) {
         guard case .array(let warnings)? = data["warnings"] else { return }
         for warning in warnings {
-            let text = warning.stringValue ?? warning["text"]?.stringValue ?? warning["code"]?.stringValue ?? ""
+            let text = warning["why"]?.stringValue ?? warning["code"]?.stringValue ?? ""
             if !text.isEmpty { session.terminal.say("warning: \(Terminal.escape(text))") }
         }
     }
@@ -277,11 +306,7 @@ enum ScheduleCommands {
         let data = answer.reply.data.map { JSONValue($0) } ?? .null
         guard case .array(let next)? = data["next"] else { return .done }
         if session.wantsJSON { return session.printJSON(next) }
-        var table = TextTable()
-        for slot in next {
-            table.add([TaskText.field(slot, "local"), TaskText.field(slot, "slot"), TaskText.field(slot, "note")])
-        }
-        session.printTable(table, next.count)
+        for line in slotLines(next) { session.terminal.print(line) }
         sayWarnings(data, session)
         return .done
     }

@@ -102,6 +102,11 @@ struct DefinitionCompiler {
         guard problems.isEmpty, var timeline else { return nil }
         timeline.notBefore = document.bounds.notBefore
         timeline.notAfter = document.bounds.notAfter
+        if timeline.isEmpty {
+            neverFires = true
+            problems.append(ScheduleProblem("bounds", .invalidSpec, "never fires: no time of the rule lies within"))
+            return nil
+        }
         return Definition(
             document: document, anchor: anchor, timeline: timeline, window: window, zone: zone, custom: custom)
     }

@@ -1,4 +1,5 @@
 import Contract
+import Determinism
 import Machine
 import TimeModel
 import Wire
@@ -32,7 +33,9 @@ extension ScheduleEngine {
 
     private mutating func takeLatest(_ record: inout ScheduleRecord, _ now: Now) {
         let timeline = record.definition.timeline
-        guard let latest = timeline.previous(atOrBefore: now.wall), latest > record.cursor else { return }
+        guard outbox.hasRoom, let latest = timeline.previous(atOrBefore: now.wall), latest > record.cursor else {
+            return
+        }
         if let open = record.open {
             record.open = nil
             skip(&record, .absorbed, open, now)
@@ -54,6 +57,17 @@ extension ScheduleEngine {
         if now.wall - due > record.policy.graceMs { misfire(&record, .late, now) }
     }
 
+    /// All slots up to now that are not decided yet end without a run, told together.
+    mutating func skipUpToNow(_ record: inout ScheduleRecord, _ reason: SkipReason, _ now: Now) {
+        let counted = max(record.cursor, record.highest)
+        guard
+            let range = record.definition.timeline.slots(
+                after: counted, before: now.wall + 1, limit: Limits.countedSlots)
+        else { return }
+        skip(&record, reason, range, now)
+        moveCursor(&record, max(record.cursor, range.last))
+    }
+
     func moveCursor(_ record: inout ScheduleRecord, _ slot: WallTime) {
         record.cursor = slot
         record.highest = max(record.highest, slot)
@@ -62,7 +76,11 @@ extension ScheduleEngine {
 
     /// Judges an open slot: triggers it, ends it, or lets it wait.
     mutating func judge(_ record: inout ScheduleRecord, _ now: Now) {
-        guard let open = record.open, record.status == .active else { return }
+        guard var open = record.open, record.status == .active, now.wall >= open.due else { return }
+        if open.isEarly {
+            open.isEarly = false
+            record.open = open
+        }
         if open.deferred == nil, now.wall - open.due > record.policy.graceMs {
             misfire(&record, open.waitsFor, now)
         } else if open.deferred != nil, now.wall >= record.deferralEnd(open.slot, due: open.due) {
@@ -87,6 +105,11 @@ extension ScheduleEngine {
             open.waitsFor = reason
             open.verdict = verdict
             record.open = open
+        case .waitsForRoom:
+            open.waitsFor = .late
+            open.verdict = nil
+            record.open = open
+            heldBack.set(record.key, open.due)
         }
     }
 
@@ -195,6 +218,8 @@ enum GateVerdict: Hashable {
     case overlap
     /// Not now; its window ends with this reason.
     case waits(SkipReason, verdict: String?)
+    /// Too many runs are unconfirmed: in order of due as soon as there are fewer.
+    case waitsForRoom
 }
 
 /// The gates, in their order; the first closed one is the reason.
@@ -217,8 +242,9 @@ extension ScheduleEngine {
         if let reason = closedCondition(record, open, now) { return .closed(reason) }
         if let reason = closedRate(record, now) { return .closed(reason) }
         if record.liveRuns >= record.policy.maxConcurrentRuns { return .overlap }
-        if !isConnected || isEnding || unconfirmed >= Limits.unconfirmedRuns { return .waits(.late, verdict: nil) }
-        return targetGate(record)
+        if !isConnected || isEnding { return .waits(.late, verdict: nil) }
+        let target = targetGate(record)
+        return target == .open && unconfirmed >= Limits.unconfirmedRuns ? .waitsForRoom : target
     }
 
     /// Gate 4 alone, which a manual run has to pass too.

@@ -33,11 +33,14 @@ struct Outbox: Hashable, Sendable {
         for index in items.indices { items[index].isSent = false }
     }
 
-    /// Adds an event; over the limit the oldest is lost.
+    /// Whether further slots may be decided: what is not decided now is told in fewer events later.
+    var hasRoom: Bool { items.count < Limits.keptEvents }
+
+    /// Adds an event; beyond the limit, which decisions respect, the oldest is lost.
     mutating func add(_ item: Item) {
         lastSeq = item.seq
         items.append(item)
-        if items.count > Limits.keptEvents { items.removeFirst(items.count - Limits.keptEvents) }
+        if items.count > 2 * Limits.keptEvents { items.removeFirst(items.count - 2 * Limits.keptEvents) }
     }
 
     mutating func delivered(_ token: Int) {
@@ -140,9 +143,17 @@ extension ScheduleEngine {
     // Notifications.
 
     mutating func publishLog(_ key: ScheduleKey, _ note: ScheduleNote) {
-        guard isConnected else { return }
         let topic = Topic(key.workspace, .notify(channel: NotificationChannel.log.rawValue, key: eventKey(key)))
-        effects.append(.publish(OutboundMessage(topic: topic.name, payload: note.encoded)))
+        let message = OutboundMessage(topic: topic.name, payload: note.encoded)
+        if isConnected { return effects.append(.publish(message)) }
+        heldNotes.append(message)
+        if heldNotes.count > Limits.heldNotes { heldNotes.removeFirst() }
+    }
+
+    /// Notes of the time without a connection, in their order.
+    mutating func publishHeldNotes() {
+        for message in heldNotes { effects.append(.publish(message)) }
+        heldNotes.removeAll()
     }
 
     /// Adds to the newest ten, at most 8 KiB.

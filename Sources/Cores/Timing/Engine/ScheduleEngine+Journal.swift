@@ -159,6 +159,7 @@ extension ScheduleEngine {
         writer.field("deferred", open.deferred)
         writer.field("since", open.since.milliseconds)
         writer.field("repeat", open.isRepeat)
+        if open.isEarly { writer.field("early", true) }
     }
 
     // Reading.
@@ -358,6 +359,7 @@ private struct JournalFields {
         var open = OpenSlot(
             slot: slot, due: due, deferred: fields.texts["deferred"].flatMap(SkipReason.init(rawValue:)), since: since)
         open.isRepeat = fields.flag("repeat")
+        open.isEarly = fields.flag("early")
         return open
     }
 }

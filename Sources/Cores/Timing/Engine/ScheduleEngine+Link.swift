@@ -49,6 +49,7 @@ extension ScheduleEngine {
             publishMemory(key)
         }
         publishAlerts(now)
+        publishHeldNotes()
     }
 
     private var subscriptions: [Subscription] {
@@ -120,9 +121,11 @@ extension ScheduleEngine {
             return
         }
         let fresh = compiled.named(rev: record.definition.rev, owner: record.definition.owner)
-        let before = record.definition.timeline.next(after: now.wall)
+        let old = record.definition
+        let before = old.timeline.next(after: now.wall)
         record.definition = fresh
         guard fresh.timeline.next(after: now.wall) != before else { return }
+        if record.status == .active { keepLate(&record, old, now) }
         // Slots up to now followed the older data; what the newer one would add there is not owed.
         if record.status == .active { moveCursor(&record, max(record.cursor, now.wall)) }
         emit(.scheduleUpdated, record, .scheduler, now) {
@@ -130,6 +133,15 @@ extension ScheduleEngine {
             $0.field("reason", "tzdb")
         }
         endIfOver(&record, now)
+    }
+
+    /// A slot of the older data that its jitter holds back stays owed.
+    private func keepLate(_ record: inout ScheduleRecord, _ old: Definition, _ now: Now) {
+        guard let latest = old.timeline.previous(atOrBefore: now.wall), latest > record.cursor else { return }
+        var open = OpenSlot(slot: latest, due: old.due(latest, id: record.key.name), since: now.wall)
+        open.isEarly = true
+        open.isRepeat = latest <= record.highest
+        record.open = open
     }
 
     // Messages.
@@ -224,7 +236,8 @@ extension ScheduleEngine {
         let isFarBack = before - offset > ScheduleEngine.longestBackwardMs
         for key in schedules.keys.sorted() {
             change(key, now) { core, record in
-                if isFarBack, record.cursor > now.wall { core.moveBack(&record, now) }
+                let ahead = record.cursor - now.wall
+                if ahead > 0, isFarBack || ahead > ScheduleEngine.longestBackwardMs { core.moveBack(&record, now) }
                 core.decideSlots(&record, now)
             }
         }

@@ -25,7 +25,7 @@ extension ScheduleEngine {
         case .refused(let reply): return reply
         case .accepted(let found): accepted = found
         }
-        if let wanted = reader.ifRevision, wanted != known?.definition.rev ?? 0 {
+        if let wanted = reader.ifRevision, !ScheduleEngine.isUnchanged(known, since: wanted) {
             let data = known.map { view($0, now.wall).raw }
             return .refused(.conflictRev, "the schedule has changed", data: data)
         }
@@ -39,6 +39,12 @@ extension ScheduleEngine {
             settle(&record, before: before, now)
         }
         return done(schedules[caller.key] ?? record, accepted.warnings, now)
+    }
+
+    /// Whether `if_rev` holds: 0 for what is not there, else a revision after which the definition has not changed.
+    static func isUnchanged(_ record: ScheduleRecord?, since rev: Int) -> Bool {
+        guard let record else { return rev == 0 }
+        return rev > 0 && record.definition.rev <= rev
     }
 
     private func done(_ record: ScheduleRecord, _ warnings: [ScheduleWarning], _ now: Now) -> Reply {
@@ -175,7 +181,8 @@ extension ScheduleEngine {
         let old = record.definition
         let isOtherRule = !old.hasSameSlots(as: definition.document)
         if isOtherRule { leaveRule(&record, now) }
-        record.definition = definition.named(rev: old.rev + 1, owner: old.owner)
+        // The revision that this turn's publication will have.
+        record.definition = definition.named(rev: record.rev + 1, owner: old.owner)
         record.updatedAt = now.wall
         record.isDirty = true
         journalDefinition(record)
@@ -195,12 +202,8 @@ extension ScheduleEngine {
             record.open = nil
             skip(&record, .updated, open, now)
         }
-        if record.status == .paused,
-            let range = record.definition.timeline.slots(
-                after: max(record.cursor, record.highest), before: now.wall + 1, limit: Limits.countedSlots)
-        {
-            skip(&record, .paused, range, now)
-        }
+        // What a pause or the end of its life swallowed; of an active one what its jitter still holds back.
+        skipUpToNow(&record, record.status == .active ? .updated : .paused, now)
     }
 
     private mutating func enterRule(_ record: inout ScheduleRecord, _ now: Now) {
@@ -208,6 +211,7 @@ extension ScheduleEngine {
         record.lastSlotRan = false
         if case .once(let instant) = record.definition.timeline.rule, instant <= now.wall {
             record.cursor = instant - 1
+            record.highest = instant - 1
         }
         guard record.status == .disabled, record.definition.timeline.next(after: now.wall) != nil else { return }
         if overLimit(record.key.workspace, record.definition.document) == nil { activate(&record, now) }

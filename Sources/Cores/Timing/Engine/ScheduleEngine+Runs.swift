@@ -141,8 +141,8 @@ extension ScheduleEngine {
             record.runCount += 1
             if run.deferred { record.counts.deferred += 1 } else { record.counts.triggered += 1 }
         }
-        // A check tells of a run when it has its result.
-        if settings.role == .heartbeat { return }
+        // A check tells of a run when it has its result; a slot that was told before is not told again.
+        if settings.role == .heartbeat || run.isRepeat { return }
         let trigger = run.kind == .manual ? RunTrigger.manual : record.definition.trigger
         emit(.scheduleTriggered, record, .run(run.id), now) {
             $0.field("task", run.id)
@@ -164,6 +164,7 @@ extension ScheduleEngine {
         }
         if run.isRepeat { return }
         record.usedRuns = max(0, record.usedRuns - 1)
+        if record.day == localDay(record, run.sentAt) { record.dayRuns = max(0, record.dayRuns - 1) }
         let open = OpenSlot(slot: run.slot, due: run.slot, deferred: nil, since: now.wall)
         skip(&record, .expired, open, now)
     }
@@ -204,7 +205,8 @@ extension ScheduleEngine {
     private mutating func postpone(_ record: inout ScheduleRecord, _ index: Int, _ waitMs: Int, _ now: Now) {
         totals.refused += 1
         record.runs[index].wasRefused = true
-        record.runs[index].resendAt = now.monotonic + max(waitMs, 100)
+        let left = record.runs[index].expiresAt - now.wall
+        record.runs[index].resendAt = now.monotonic + (left > 0 ? min(max(waitMs, 100), left) : 100)
         record.isDirty = true
     }
 

@@ -114,6 +114,7 @@ extension ScheduleEngine {
 
     /// From disabled to active: nothing of the time in between is owed.
     mutating func activate(_ record: inout ScheduleRecord, _ now: Now) {
+        skipUpToNow(&record, .paused, now)
         record.status = .active
         record.reason = nil
         record.disabledAt = nil
@@ -166,7 +167,7 @@ extension ScheduleEngine {
     }
 
     mutating func delete(_ caller: Caller, _ record: ScheduleRecord, _ command: ScheduleCommand, _ now: Now) -> Reply {
-        if let wanted = command.ifRev, wanted != record.definition.rev {
+        if let wanted = command.ifRev, !ScheduleEngine.isUnchanged(record, since: wanted) {
             return .refused(.conflictRev, "the schedule has changed", data: view(record, now.wall).raw)
         }
         remove(record, actor: caller.principal, reason: "operator", now)
@@ -213,6 +214,7 @@ extension ScheduleEngine {
         repetitions.remove(key)
         views.remove(key)
         openSlots.remove(key)
+        heldBack.remove(key)
         failingChecks.remove(key)
     }
 

@@ -27,6 +27,8 @@ public struct ScheduleEngine: Service {
     var views = IndexedHeap<ScheduleKey, MonotonicTime>()
     /// Schedules whose state changed in this turn.
     var dirty: [ScheduleKey] = []
+    /// Open slots that only wait because too many runs are unconfirmed, by their due time.
+    var heldBack = IndexedHeap<ScheduleKey, WallTime>()
     /// Schedules that have an open slot.
     var openSlots: Set<ScheduleKey> = []
     /// Schedules that count against a limit, per workspace and named agent, and all of a workspace.
@@ -42,6 +44,8 @@ public struct ScheduleEngine: Service {
     var heartbeats: Set<String> = []
     var outbox = Outbox()
     var alerts = AlertState()
+    /// Notifications for the channel `log` that wait for a connection.
+    var heldNotes: [OutboundMessage] = []
     var replies: [PendingReply] = []
     var totals = Totals()
 
@@ -96,7 +100,7 @@ public struct ScheduleEngine: Service {
     private mutating func runDue(_ now: Now) {
         guard term > 0, mayDecide else { return }
         var due: [ScheduleKey] = []
-        while let top = decisions.first, top.priority <= now.wall {
+        while outbox.hasRoom, let top = decisions.first, top.priority <= now.wall {
             queueDecision(top.key, nil)
             due.append(top.key)
         }
@@ -107,6 +111,9 @@ public struct ScheduleEngine: Service {
             due.append(top.key)
         }
         for key in due { change(key, now) { core, record in core.repeatWhatIsDue(&record, now) } }
+        while unconfirmed < Limits.unconfirmedRuns, let held = heldBack.popFirst() {
+            change(held.key, now) { core, record in core.decideSlots(&record, now) }
+        }
         answerLate(now)
         endClockAlert(now)
     }
@@ -115,7 +122,10 @@ public struct ScheduleEngine: Service {
         guard term > 0 else { return nil }
         var wakes: [MonotonicTime] = []
         if mayDecide {
-            if let top = decisions.first { wakes.append(now.monotonic + max(0, top.priority - now.wall)) }
+            // With a full outbox nothing is decided until the broker has taken some of it.
+            if outbox.hasRoom, let top = decisions.first {
+                wakes.append(now.monotonic + max(0, top.priority - now.wall))
+            }
             if let top = repetitions.first { wakes.append(top.priority) }
         }
         if let reply = replies.first { wakes.append(reply.at) }
@@ -146,7 +156,12 @@ public struct ScheduleEngine: Service {
         }
         unconfirmed += after.unconfirmed - (before?.unconfirmed ?? 0)
         noteFailing(record)
-        if record.open == nil { openSlots.remove(key) } else { openSlots.insert(key) }
+        if record.open == nil {
+            openSlots.remove(key)
+            heldBack.remove(key)
+        } else {
+            openSlots.insert(key)
+        }
         queueDecision(key, wallWake(record))
         if let wake = monotonicWake(record, now) { repetitions.set(key, wake) } else { repetitions.remove(key) }
         if record.isDirty {
@@ -189,9 +204,10 @@ public struct ScheduleEngine: Service {
             guard settings.isEnabled else { return nil }
             let next = record.nextDecision()
             guard let open = record.open else { return next }
-            let end =
+            var end =
                 open.deferred == nil
                 ? open.due + record.policy.graceMs + 1 : record.deferralEnd(open.slot, due: open.due)
+            if open.isEarly { end = open.due }
             return next.map { min($0, end) } ?? end
         }
     }

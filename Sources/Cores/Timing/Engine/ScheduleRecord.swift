@@ -29,6 +29,8 @@ struct OpenSlot: Hashable, Sendable {
     var verdict: String?
     /// Whether the slot was decided before, at an earlier reading of the clock.
     var isRepeat = false
+    /// Whether it was taken before it is due: its rule is gone since.
+    var isEarly = false
 }
 
 /// One intent of a schedule whose end is not known.
