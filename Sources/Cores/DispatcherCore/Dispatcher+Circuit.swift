@@ -47,8 +47,9 @@ extension Dispatcher {
 
     /// Notes a grant; returns the generation that the lease keeps: 1 for a circuit nothing is known of.
     mutating func noteGrant(_ key: CircuitKey, _ epoch: Int) -> Int {
-        guard let generation = circuits[key]?.grant(epoch: epoch) else { return 1 }
-        setCircuitTimer(key)
+        let granted = circuits.change(key) { ($0.grant(epoch: epoch), $0.deadline) }
+        guard let (generation, deadline) = granted else { return 1 }
+        if deadline != nil || !circuitNumbers.isEmpty { setCircuitTimer(key) }
         return generation
     }
 
@@ -97,8 +98,14 @@ extension Dispatcher {
         }
         let trips = trips(key.capability.name)
         let rule = CircuitRule(key.executor == nil ? trips.acrossExecutors : trips, using: &generator)
-        let change = circuits[key]?.record(verdict, of: grant, why: code, at: now.monotonic, rule: rule)
-        let isQuiet = change == nil && verdict == .success && circuits[key]?.failuresKnown(at: now.monotonic) == 0
+        let time = now.monotonic
+        let told = circuits.change(key) {
+            ($0.record(verdict, of: grant, why: code, at: time, rule: rule), $0.failuresKnown(at: time))
+        }
+        guard let (change, failures) = told else { return }
+        // Of a closed circuit without failures a further success changes nothing that anybody has to know.
+        let isQuiet = change == nil && verdict == .success && failures == 0
+        if isQuiet, circuitNumbers.isEmpty, circuits[key]?.deadline == nil { return }
         afterChange(key, change, isQuiet: isQuiet)
     }
 

@@ -74,7 +74,8 @@ extension Dispatcher {
         var lease = granted
         let capability = task.capability
         let pair = Pair(lease.executor, capability)
-        lanes[task.spec.key.workspace]?.granted(number, charge: lease.charge, at: now.monotonic)
+        let (charge, time) = (lease.charge, now.monotonic)
+        _ = lanes.change(task.spec.key.workspace) { $0.granted(number, charge: charge, at: time) }
         lease.pairGeneration = noteGrant(circuitKey(pair), lease.epoch)
         lease.capabilityGeneration = noteGrant(capabilityCircuitKey(capability), lease.epoch)
         if !configuration.rates.isEmpty {
@@ -84,7 +85,7 @@ extension Dispatcher {
             spending.reserve(lease.estimate, task.spec, configuration, at: now.wall)
         }
         if let old = runs[number]?.holder { epochIndex[old.epoch] = nil }
-        tasks[number]?.epoch = lease.epoch
+        _ = tasks.change(number) { $0.epoch = lease.epoch }
         leases[number] = lease
         hold(number, lease, capability)
         metrics.grants += 1
@@ -96,7 +97,7 @@ extension Dispatcher {
         epochIndex[lease.epoch] = number
         holdKey(task.spec)
         capabilities[capability].running += 1
-        registrations[Pair(lease.executor, capability)]?.running += 1
+        _ = registrations.change(Pair(lease.executor, capability)) { $0.running += 1 }
         executors[lease.executor].used += lease.slotCost
         executors[lease.executor].tasks.append(number)
         touch(capability: capability)
@@ -164,7 +165,7 @@ extension Dispatcher {
         lease.leaseUntil = now.monotonic + lease.leaseMs
         lease.execUntil = now.monotonic + lease.timeoutMs
         leases[number] = lease
-        tasks[number]?.attempts += 1
+        _ = tasks.change(number) { $0.attempts += 1 }
         if runs[number]?.firstStartAt == nil { runs[number, default: RunRecord()].firstStartAt = now.wall }
     }
 
@@ -174,8 +175,10 @@ extension Dispatcher {
         if !sinceGrant { learnAccept(number, lease) }
         beginAttempt(number)
         if sinceGrant {
-            leases[number]?.started = lease.granted
-            leases[number]?.startedAt = lease.grantedAt
+            _ = leases.change(number) {
+                $0.started = lease.granted
+                $0.startedAt = lease.grantedAt
+            }
         }
         transition(number, to: .running, isPassing: sinceGrant)
         tellStart(number)

@@ -43,7 +43,7 @@ extension Dispatcher {
             addZombie(task, lease, capability)
         } else {
             executors[lease.executor].used -= lease.slotCost
-            registrations[pair]?.running -= 1
+            _ = registrations.change(pair) { $0.running -= 1 }
         }
         runs[number, default: RunRecord()].holder = Holder(
             executor: lease.name, boot: lease.boot, epoch: lease.epoch, mode: lease.mode)
@@ -51,13 +51,9 @@ extension Dispatcher {
             let end = SpendingEnd(reserved: lease.estimate, actual: 0, grantedAt: lease.grantedAt)
             spending.settle(end, task.spec, configuration, at: now.wall)
         }
-        if lease.started != nil {
-            let took = lease.slotCost * max(0, now.monotonic - (lease.started ?? now.monotonic))
-            lanes[task.spec.key.workspace]?.correct(
-                owner: task.spec.owner, lane: task.spec.priority, by: max(1, took) - lease.charge)
-        } else {
-            lanes[task.spec.key.workspace]?.correct(
-                owner: task.spec.owner, lane: task.spec.priority, by: -lease.charge)
+        let took = lease.started.map { max(1, lease.slotCost * max(0, now.monotonic - $0)) } ?? 0
+        _ = lanes.change(task.spec.key.workspace) {
+            $0.correct(owner: task.spec.owner, lane: task.spec.priority, by: took - lease.charge)
         }
         releaseKey(task.spec)
         dropCardless(lease.executor)

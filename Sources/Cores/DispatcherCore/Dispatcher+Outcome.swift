@@ -23,7 +23,7 @@ extension Dispatcher {
             learnRun(number, lease, report)
             let attempt = noteAttempt(number, end(AttemptEnd("success"), report))
             endLease(number)
-            tasks[number]?.tries += 1
+            _ = tasks.change(number) { $0.tries += 1 }
             return finish(number, Ending(.success, nil, output: judged.output, attempt: attempt))
         }
         takeFailure(error, judged.output, report, number)
@@ -169,9 +169,12 @@ extension Dispatcher {
         let pair = Pair(lease.executor, task.capability)
         guard let registration = registrations[pair] else { return }
         let declared = registration.declared(task.spec.units)
-        if let cost = report.cost {
-            registrations[pair]?.costRatio = Score.ratio(registration.costRatio, declared: declared, actual: cost)
+        let ran = max(0, now.monotonic - started)
+        _ = registrations.change(pair) {
+            if let cost = report.cost {
+                $0.costRatio = Score.ratio($0.costRatio, declared: declared, actual: cost)
+            }
+            $0.runMs = Score.average($0.runMs, ran)
         }
-        registrations[pair]?.runMs = Score.average(registration.runMs, max(0, now.monotonic - started))
     }
 }

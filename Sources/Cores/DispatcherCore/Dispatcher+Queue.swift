@@ -10,7 +10,7 @@ extension Dispatcher {
         guard let task = tasks[number], task.state == .queued else { return }
         let workspace = task.spec.key.workspace
         let demand = demandNumber(task)
-        tasks[number]?.demand = demand
+        _ = tasks.change(number) { $0.demand = demand }
         if lanes[workspace] == nil {
             lanes[workspace] = Lanes(weights: configuration.weights)
             workspaces.append(workspace)
@@ -18,8 +18,11 @@ extension Dispatcher {
         }
         let place = Lanes.Place(
             lane: task.spec.priority, owner: task.spec.owner, demand: demand, queued: task.queued)
-        lanes[workspace]?.insert(number, place)
-        if lanes[workspace]?.isParked(demand) ?? false, let parked = demands[demand], let code = parked.prospect,
+        let isParked = lanes.change(workspace) {
+            $0.insert(number, place)
+            return $0.isParked(demand)
+        }
+        if isParked ?? false, let parked = demands[demand], let code = parked.prospect,
             let until = parked.until, until > task.deadline
         {
             endWithoutProspect(number, code)
@@ -28,9 +31,9 @@ extension Dispatcher {
 
     /// Takes a task out of its place.
     mutating func leaveQueue(_ task: TaskRecord) {
-        lanes[task.spec.key.workspace]?.remove(task.number)
+        _ = lanes.change(task.spec.key.workspace) { $0.remove(task.number) }
         if let key = waitingKey(task.spec) { concurrency[key]?.waiting.remove(task.number) }
-        tasks[task.number]?.demand = -1
+        _ = tasks.change(task.number) { $0.demand = -1 }
         settleDemand(task.demand, task.spec.key.workspace)
         passKeyOn(task.spec)
     }
@@ -132,9 +135,14 @@ extension Dispatcher {
         moreDecisions = !active.isEmpty
     }
 
+    private mutating func nextTask(_ workspace: String) -> Int? {
+        let time = now.monotonic
+        return lanes.change(workspace) { $0.next(at: time) } ?? nil
+    }
+
     /// Looks at the first task of a workspace; false when there is none.
     private mutating func decideHead(_ workspace: String) -> Bool {
-        guard let number = lanes[workspace]?.next(at: now.monotonic), let task = tasks[number] else { return false }
+        guard let number = nextTask(workspace), let task = tasks[number] else { return false }
         metrics.decisions += 1
         if !isKeyFree(task.spec) {
             lanes[workspace]?.passedOver(number)
