@@ -61,7 +61,7 @@ extension JSONWriter {
     public mutating func field(_ name: String, _ time: WallTime?) {
         guard let time else { return }
         key(name)
-        value(time.rfc3339)
+        plainText { time.appendRFC3339(to: &$0) }
     }
 }
 

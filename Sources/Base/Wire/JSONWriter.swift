@@ -37,6 +37,14 @@ public struct JSONWriter: Sendable {
         JSONText.appendQuoted(text, to: &bytes)
     }
 
+    /// Writes a text that `body` appends; it must be UTF-8 without anything to escape.
+    public mutating func plainText(_ body: (inout [UInt8]) -> Void) {
+        comma()
+        bytes.append(UInt8(ascii: "\""))
+        body(&bytes)
+        bytes.append(UInt8(ascii: "\""))
+    }
+
     /// Writes an integer.
     public mutating func value(_ number: Int) {
         comma()
