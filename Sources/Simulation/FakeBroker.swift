@@ -73,6 +73,8 @@ public struct FakeBroker: Sendable {
         var levels: [Substring]
         var filter: String
         var atLeastOnce: Bool
+        /// Whether one's own messages do not come back (MQTT 5.0 §3.8.3.1, No Local), as for all that is never retained.
+        var leavesOutOwn: Bool
     }
 
     private struct Waiting: Hashable, Sendable {
@@ -233,7 +235,9 @@ public struct FakeBroker: Sendable {
 
     private mutating func subscribe(_ at: Int, _ subscription: Subscription) {
         let levels = subscription.filter.split(separator: "/", omittingEmptySubsequences: false)
-        let entry = Subscribed(levels: levels, filter: subscription.filter, atLeastOnce: subscription.atLeastOnce)
+        let entry = Subscribed(
+            levels: levels, filter: subscription.filter, atLeastOnce: subscription.atLeastOnce,
+            leavesOutOwn: !subscription.wantsRetained)
         state.sessions[at].subscriptions.removeAll { $0.filter == subscription.filter }
         state.sessions[at].subscriptions.append(entry)
         guard subscription.wantsRetained else { return }
@@ -249,8 +253,11 @@ public struct FakeBroker: Sendable {
             state.retained[message.topic] = message.payload.isEmpty ? nil : message
         }
         let levels = FakeBroker.levels(message.topic)
-        for at in state.sessions.indices where state.sessions[at].client != client || client.isEmpty {
-            let fitting = state.sessions[at].subscriptions.filter { FakeBroker.matches($0.levels, levels) }
+        for at in state.sessions.indices {
+            let isOwn = state.sessions[at].client == client
+            let fitting = state.sessions[at].subscriptions.filter {
+                !(isOwn && $0.leavesOutOwn) && FakeBroker.matches($0.levels, levels)
+            }
             guard !fitting.isEmpty, mayRead(state.sessions[at].username, message.topic) else { continue }
             for filter in fitting { deliver(message, to: at, atLeastOnce: atLeastOnce && filter.atLeastOnce) }
         }

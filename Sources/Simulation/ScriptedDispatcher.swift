@@ -2,7 +2,7 @@ import Contract
 import Determinism
 import Machine
 import TimeModel
-import Wire
+public import Wire
 
 /// The dispatcher as a scheduler sees it, written from the contract alone: it accepts each id once, answers repetitions,
 /// sometimes says `busy`, runs what it accepted and publishes one result. It is sometimes away.
@@ -13,6 +13,8 @@ public final class ScriptedDispatcher {
     public var failPercent = 10
     /// How long a run takes in ms.
     public var runMs: ClosedRange<Int> = 1...3000
+    /// What a run that succeeds gives, by capability.
+    public var output: (String) -> RawJSON? = { _ in nil }
     /// How often each run id was executed, by id.
     public private(set) var executions: [String: Int] = [:]
 
@@ -107,6 +109,8 @@ public final class ScriptedDispatcher {
         if world.random.chance(failPercent, of: 100) {
             result.status = .failed
             result.error = ErrorBody(.attemptsExhausted, "it did not work")
+        } else {
+            result.output = output(answer.capability)
         }
         result.acceptedAt = wall
         results[answer.id] = result.encoded

@@ -29,7 +29,8 @@ final class SlotLedger {
         guard let rule = rules[event.subject], seen.insert(event.eventID).inserted else { return }
         let data = event.data.map { JSONValue($0) }
         switch event.event {
-        case .scheduleTriggered:
+        // A check tells of a run when it has its result.
+        case .scheduleTriggered, .checkResult:
             guard data?["trigger"]?.stringValue != "manual" else { return }
             let at = data?["scheduled_at"]?.stringValue.flatMap { WallTime(rfc3339: $0) }
             guard let at else { return history.violate("H9", "a trigger of \(event.subject) without scheduled_at") }

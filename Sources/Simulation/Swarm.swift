@@ -1,6 +1,8 @@
 import DispatcherCore
 import Determinism
+import HeartbeatCore
 import SchedulerCore
+import Timing
 
 /// Runs by service and seed.
 public enum Swarm {
@@ -18,6 +20,7 @@ public enum Swarm {
             run.world.tell = tell
             return run.run()
         }
+        if service == "heartbeat" { return runHeartbeat(seed: seed, tell: tell) }
         let run = DispatcherRun(seed: seed, mutant: mutant) { seed in
             var configuration = DispatcherConfiguration()
             configuration.taskEvents = true
@@ -25,6 +28,30 @@ public enum Swarm {
         }
         run.world.tell = tell
         return run.run()
+    }
+
+    /// Plays one run of heartbeat. With `pausedForMs` nothing happens for so long but that heartbeat's process stops now
+    /// and then: no executor may be called silent.
+    public static func runHeartbeat(
+        seed: UInt64, mutant: HeartbeatMutant? = nil, pausedForMs: Int? = nil, tell: ((String) -> Void)? = nil
+    ) -> RunReport {
+        if mutant == .judgesBeforeReading {
+            let run = HeartbeatRun(seed: seed, mutant: mutant, pausedForMs: pausedForMs) { seed in
+                ImpatientHeartbeat(heartbeat(seed))
+            }
+            run.world.tell = tell
+            return run.run()
+        }
+        let run = HeartbeatRun(seed: seed, mutant: mutant, pausedForMs: pausedForMs) { heartbeat($0) }
+        run.world.tell = tell
+        return run.run()
+    }
+
+    private static func heartbeat(_ seed: UInt64) -> HeartbeatCore {
+        var settings = HeartbeatSettings()
+        settings.engine.boot = "h\(seed % 1_000_000_007)"
+        settings.engine.operators = ["op"]
+        return HeartbeatCore(settings: settings)
     }
 }
 

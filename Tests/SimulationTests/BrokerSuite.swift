@@ -160,6 +160,9 @@ struct BrokerSuite {
         try await port.subscribe("a", "w/#", retained: false)
         try await port.publish("a", "w/x", "own")
         #expect(try await port.texts("a").isEmpty)
+        try await port.subscribe("a", "v/#", retained: true)
+        try await port.publish("a", "v/x", "own")
+        #expect(try await port.texts("a") == ["own"], "who asks for what is retained gets its own back")
     }
 
     func wildcardsStandForOneLevelOrForAllThatFollow() async throws {

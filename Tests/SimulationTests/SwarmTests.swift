@@ -20,6 +20,21 @@ import Testing
         #expect(Swarm.run(service: "scheduler", seed: seed).violations == [])
     }
 
+    @Test("S2-44 H9: heartbeat keeps its rules: verdicts, slots, results, alerts", arguments: [UInt64](1...6))
+    func heartbeat(_ seed: UInt64) { #expect(Swarm.runHeartbeat(seed: seed).violations == []) }
+
+    @Test(
+        "S3-16: in an hour in which only heartbeat's process stops, nobody is called silent", arguments: [UInt64](1...2)
+    )
+    func pausedHeartbeat(_ seed: UInt64) {
+        #expect(Swarm.runHeartbeat(seed: seed, pausedForMs: 3_600_000).violations == [])
+    }
+
+    @Test(arguments: HeartbeatMutant.allCases) func aPlantedBugOfHeartbeatIsFound(_ mutant: HeartbeatMutant) {
+        let found = (1...200).first { !Swarm.runHeartbeat(seed: UInt64($0), mutant: mutant).violations.isEmpty }
+        #expect(found != nil, "\(mutant.rawValue) went unnoticed")
+    }
+
     @Test(arguments: Mutant.allCases) func aPlantedBugIsFound(_ mutant: Mutant) {
         let found = (1...200).first { seed in
             !Swarm.run(service: "dispatcher", seed: UInt64(seed), mutant: mutant).violations.isEmpty

@@ -16,7 +16,10 @@ enum ImportRules {
         ("Sources/Cores/SchedulerCore", machine.union(["Timing"])),
         ("Sources/Cores/HeartbeatCore", machine.union(["Timing"])),
         ("Sources/Cores/ExecutorCore", machine),
-        ("Sources/Simulation", machine.union(["Timing", "DispatcherCore", "SchedulerCore", "ExecutorCore"])),
+        (
+            "Sources/Simulation",
+            machine.union(["Timing", "DispatcherCore", "SchedulerCore", "HeartbeatCore", "ExecutorCore"])
+        ),
         ("Sources/Shell", machine.union(["CMosquitto", "CPlatform", "Glibc"])),
         ("Sources/Programs/martlet-dispatcher", shell.union(["DispatcherCore"])),
         ("Sources/Programs/martlet-scheduler", shell.union(["SchedulerCore", "Timing"])),

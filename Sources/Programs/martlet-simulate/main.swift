@@ -7,20 +7,26 @@ struct Options {
     var count: UInt64 = 100
     var trace = false
     var mutant: Mutant?
+    var heartbeatMutant: HeartbeatMutant?
     var service = "dispatcher"
     var hashes = false
+
+    /// The planted bug of the service that is played.
+    var planted: String? { service == "heartbeat" ? heartbeatMutant?.rawValue : mutant?.rawValue }
 
     static let usage = """
         martlet-simulate --seeds 1000                 a thousand runs of the dispatcher, counters at the end
         martlet-simulate --seed 42 --trace            one run, every message printed
         martlet-simulate --seeds 500 --service scheduler
+        martlet-simulate --seeds 500 --service heartbeat
         martlet-simulate --seeds 200 --mutant NAME    with a planted bug; exits 0 when it is found
 
         --seeds N    how many runs (100)         --from N    first seed (1)
         --seed N     only this one               --trace     print what happens
         --hashes     print each run's trace hash, for comparing two processes
-        --service    dispatcher or scheduler
+        --service    dispatcher, scheduler or heartbeat
         --mutant     one of: \(Mutant.allCases.map(\.rawValue).joined(separator: " "))
+                     of heartbeat: \(HeartbeatMutant.allCases.map(\.rawValue).joined(separator: " "))
 
         Exit 0: nothing was violated. 1: something was; the first lines repeat it. 64: usage.
         """
@@ -50,11 +56,13 @@ struct Options {
             case "--hashes": hashes = true
             case "--service":
                 service = value(argument)
-                if service != "dispatcher" && service != "scheduler" { Options.fail("no service '\(service)'") }
+                if !["dispatcher", "scheduler", "heartbeat"].contains(service) {
+                    Options.fail("no service '\(service)'")
+                }
             case "--mutant":
                 let name = value(argument)
-                guard let found = Mutant(rawValue: name) else { Options.fail("no mutant '\(name)'") }
-                mutant = found
+                (mutant, heartbeatMutant) = (Mutant(rawValue: name), HeartbeatMutant(rawValue: name))
+                if mutant == nil, heartbeatMutant == nil { Options.fail("no mutant '\(name)'") }
             case "--help":
                 print(Options.usage)
                 exit(0)
@@ -68,20 +76,21 @@ let options = Options(Array(CommandLine.arguments.dropFirst()))
 var summary = SwarmSummary()
 for seed in options.first..<options.first + options.count {
     let printer: ((String) -> Void)? = options.trace ? { print($0) } : nil
-    let report = Swarm.run(service: options.service, seed: seed, mutant: options.mutant, tell: printer)
+    let report =
+        options.service == "heartbeat"
+        ? Swarm.runHeartbeat(seed: seed, mutant: options.heartbeatMutant, tell: printer)
+        : Swarm.run(service: options.service, seed: seed, mutant: options.mutant, tell: printer)
     summary.add(report)
     if options.hashes { print("seed \(seed) trace \(String(report.trace, radix: 16)) events \(report.events)") }
     for violation in report.violations {
         let command = "martlet-simulate --service \(options.service) --seed \(seed) --trace"
         print("seed \(seed): \(violation)\n    faults: \(report.faults.joined(separator: " "))\n    again: \(command)")
     }
-    if !report.violations.isEmpty && (options.mutant != nil || summary.violated >= 10) { break }
+    if !report.violations.isEmpty && (options.planted != nil || summary.violated >= 10) { break }
 }
 print(summary.text)
-if let mutant = options.mutant {
-    print(
-        summary.violated > 0
-            ? "found \(mutant.rawValue) after \(summary.runs) runs" : "\(mutant.rawValue) was NOT found")
+if let planted = options.planted {
+    print(summary.violated > 0 ? "found \(planted) after \(summary.runs) runs" : "\(planted) was NOT found")
     exit(summary.violated > 0 ? 0 : 1)
 }
 exit(summary.violated > 0 ? 1 : 0)
