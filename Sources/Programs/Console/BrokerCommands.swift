@@ -38,7 +38,7 @@ enum BrokerCommands {
         guard (1...65_535).contains(port) else { throw .usage("--port \(port): a port is from 1 to 65535") }
         let socket = "\(folder.path)/run/broker.sock"
         try folder.write(BrokerListeners(port: port, socket: socket.utf8.count < 108 ? socket : nil))
-        let services = ["dispatcher", "scheduler"]
+        let services = UpPrograms.serviceNames
         try put(services.map { BrokerAccount(name: $0, workspace: nil, roles: [$0]) }, into: folder)
         session.terminal.print(folder.configurationFile)
         session.terminal.say("Accounts: \(services.joined(separator: ", ")); passwords in \(folder.path)/secrets.")

@@ -175,8 +175,8 @@ extension CommandTable {
             "config show", "shows every configuration key with its value",
             arguments: [
                 Argument(
-                    "PROGRAM", "client, dispatcher or scheduler; all when absent", isOptional: true,
-                    words: ["client", "dispatcher", "scheduler"])
+                    "PROGRAM", "client, dispatcher, scheduler or heartbeat; all when absent", isOptional: true,
+                    words: ["client", "dispatcher", "scheduler", "heartbeat"])
             ],
             flags: [Flag("origin", .none, "with where the value comes from")], shared: [],
             examples: [Example("martlet config show dispatcher --origin", "Keys, values, units, and where from.")],
@@ -214,7 +214,7 @@ extension CommandTable {
                 Argument(
                     "SHELL", "bash, zsh or fish; names for the scripts themselves", words: Completion.shells + ["names"]
                 ),
-                Argument("KIND", "with names: capability, executor, schedule or context", isOptional: true),
+                Argument("KIND", "with names: capability, executor, schedule, check or context", isOptional: true),
             ], shared: [.bus],
             examples: [Example("martlet completion bash", "Load it with: source <(martlet completion bash)")],
             details: ["Names of live objects complete within 300 ms or not at all."], action: Completion.run),

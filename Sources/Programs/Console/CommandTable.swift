@@ -4,7 +4,7 @@ import Contract
 enum CommandTable {
     /// Every command, in the order of the help.
     static let commands: [Command] =
-        start + tasks + capabilities + circuits + executors + schedules + watching + brokers + settings + help
+        start + tasks + capabilities + circuits + executors + schedules + checks + watching + brokers + settings + help
 
     /// Commands that begin something.
     private static let start: [Command] = [
@@ -118,7 +118,7 @@ enum CommandTable {
             flags: [
                 folderFlag,
                 Flag(
-                    "role", .text("ROLE"), "publisher, executor, viewer, operator, dispatcher or scheduler",
+                    "role", .text("ROLE"), "publisher, executor, viewer, operator, dispatcher, scheduler or heartbeat",
                     repeats: true),
                 Flag("workspace", .text("NAME"), "its workspace; main unless said otherwise"),
                 Flag("password-file", .text("FILE"), "file with the password; else one is made and printed"),

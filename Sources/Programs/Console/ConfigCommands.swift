@@ -5,7 +5,7 @@ import Shell
 /// `martlet config`: what the programs are configured to, and whether a file is right.
 enum ConfigCommands {
     /// Programs that have a configuration of their own, in the order in which they are shown.
-    private static let programs = ["dispatcher", "scheduler"]
+    private static let programs = ["dispatcher", "scheduler", "heartbeat"]
 
     /// `config show [PROGRAM]`.
     static func show(_ session: Session) throws(Failure) -> ExitStatus {
@@ -52,7 +52,7 @@ enum ConfigCommands {
         }
         var seen: Set<String> = []
         for problem in problems {
-            let text = problem.replacing("martlet-dispatcher: ", with: "").replacing("martlet-scheduler: ", with: "")
+            let text = programs.reduce(problem) { $0.replacing("martlet-\($1): ", with: "") }
             if seen.insert(text).inserted { session.terminal.print(Terminal.escape(text)) }
         }
         if problems.isEmpty { session.terminal.say("The configuration is good.") }

@@ -49,7 +49,7 @@ struct Flag: Hashable, Sendable {
 /// Which live names complete an argument.
 enum LiveNames: String, Hashable, Sendable, CaseIterable {
     /// Names that the retained views tell.
-    case capability, executor, schedule
+    case capability, executor, schedule, check
     /// Names from this computer.
     case context
 }

@@ -15,6 +15,7 @@ enum LiveObjects {
             case .capability: "capability"
             case .executor: "executor"
             case .schedule: "schedule"
+            case .check: "check"
             case .context: ""
             }
         let filter =
@@ -27,7 +28,8 @@ enum LiveObjects {
         while let message = try client.next(until: deadline) {
             guard let topic = Topic(message.topic), !message.payload.isEmpty else { continue }
             switch (kind, topic.place) {
-            case (.capability, .capability(let name)), (.executor, .card(let name)), (.schedule, .schedule(let name)):
+            case (.capability, .capability(let name)), (.executor, .card(let name)), (.schedule, .schedule(let name)),
+                (.check, .check(let name)):
                 names.insert(name)
             default: continue
             }

@@ -10,18 +10,8 @@ enum ScheduleCommands {
     /// `schedule put S [DOCUMENT]`.
     static func put(_ session: Session) throws(Failure) -> ExitStatus {
         let name = try session.nameArgument(0)
-        var fields: [JSONValue.Field]
-        if let text = session.invocation.argument(1) {
-            for flag in ruleFlags where session.invocation.has(flag) {
-                throw .usage("--\(flag) and a document exclude each other")
-            }
-            guard case .object(let given) = JSONValue(try session.json(text, what: "document")) else {
-                throw .usage("a schedule's document is an object", tries: ["martlet help schedule put"])
-            }
-            fields = given
-        } else {
-            fields = try document(session)
-        }
+        let given = try given(session, "schedule", ["misfire"])
+        var fields = if let given { given } else { try document(session) }
         if let rev = session.invocation.integer("if-rev") { fields.append(.init("if_rev", .number(String(rev)))) }
         let body = JSONValue.object(fields).encoded
         let answer = try session.ask(CommandRequest(.schedule, "put", name, payload: body))
@@ -66,13 +56,55 @@ enum ScheduleCommands {
 
     private static let ruleFlags = [
         "cron", "every", "at", "tz", "start-at", "capability", "action", "input", "agent", "timeout", "priority",
-        "misfire", "note", "disabled",
+        "note", "disabled",
     ]
+
+    /// The document of a schedule or check as it was typed; `nil` when flags describe it, which exclude a document.
+    static func given(
+        _ session: Session, _ noun: String, _ moreFlags: [String]
+    ) throws(Failure) -> [JSONValue.Field]? {
+        guard let text = session.invocation.argument(1) else { return nil }
+        for flag in ruleFlags + moreFlags where session.invocation.has(flag) {
+            throw .usage("--\(flag) and a document exclude each other")
+        }
+        guard case .object(let given) = JSONValue(try session.json(text, what: "document")) else {
+            throw .usage("a \(noun)'s document is an object", tries: ["martlet help \(noun) put"])
+        }
+        return given
+    }
 
     /// The document that the flags describe.
     private static func document(_ session: Session) throws(Failure) -> [JSONValue.Field] {
+        var fields = try fields(session)
+        guard fields.contains(where: { $0.key == "type" }) else {
+            throw .usage(
+                "schedule put needs one of --cron, --every, --at, or a document",
+                tries: ["martlet schedule put tick --every 10s --capability demo.echo"])
+        }
+        if let misfire = session.invocation.text("misfire") {
+            fields.append(.init("policy", .object([.init("misfire", .string(misfire))])))
+        }
+        return fields
+    }
+
+    /// Rule, target, work and note as flags describe them, for schedules and checks; no `type` without a rule.
+    static func fields(_ session: Session) throws(Failure) -> [JSONValue.Field] {
         let invocation = session.invocation
         let settings = try ConnectionSettings(invocation, environment: session.environment)
+        var fields = try rule(invocation)
+        let target = JSONValue.object([
+            .init("workspace_id", .string(settings.workspace)),
+            .init("agent_id", .string(invocation.text("agent") ?? ScheduleDocument.anyAgent)),
+        ])
+        fields.append(.init("target", target))
+        let work = try work(session)
+        if !work.isEmpty { fields.append(.init("work", .object(work))) }
+        if let note = invocation.text("note") { fields.append(.init("note", .string(note))) }
+        if invocation.has("disabled") { fields.append(.init("enabled", .bool(false))) }
+        return fields
+    }
+
+    private static func rule(_ invocation: Invocation) throws(Failure) -> [JSONValue.Field] {
         var spec: [JSONValue.Field] = []
         var type = ""
         if let cron = invocation.text("cron") {
@@ -88,27 +120,15 @@ enum ScheduleCommands {
             type += "one-shot"
             spec.append(.init("run_at", .string(at)))
         }
+        guard !type.isEmpty else {
+            if invocation.has("tz") { throw .usage("--tz needs --cron, --every or --at") }
+            return []
+        }
         guard ["cron", "interval", "one-shot"].contains(type) else {
-            throw .usage(
-                "schedule put needs one of --cron, --every, --at, or a document",
-                tries: ["martlet schedule put tick --every 10s --capability demo.echo"])
+            throw .usage("--cron, --every and --at exclude each other")
         }
         if let zone = invocation.text("tz") { spec.append(.init("timezone", .string(zone))) }
-        let target = JSONValue.object([
-            .init("workspace_id", .string(settings.workspace)),
-            .init("agent_id", .string(invocation.text("agent") ?? ScheduleDocument.anyAgent)),
-        ])
-        var fields: [JSONValue.Field] = [
-            .init("type", .string(type)), .init("spec", .object(spec)), .init("target", target),
-        ]
-        let work = try work(session)
-        if !work.isEmpty { fields.append(.init("work", .object(work))) }
-        if let misfire = invocation.text("misfire") {
-            fields.append(.init("policy", .object([.init("misfire", .string(misfire))])))
-        }
-        if let note = invocation.text("note") { fields.append(.init("note", .string(note))) }
-        if invocation.has("disabled") { fields.append(.init("enabled", .bool(false))) }
-        return fields
+        return [.init("type", .string(type)), .init("spec", .object(spec))]
     }
 
     private static func work(_ session: Session) throws(Failure) -> [JSONValue.Field] {
@@ -124,7 +144,8 @@ enum ScheduleCommands {
         return work
     }
 
-    private static func sayWarnings(_ data: JSONValue, _ session: Session) {
+    /// What the service warns of in a document that it took.
+    static func sayWarnings(_ data: JSONValue, _ session: Session) {
         guard case .array(let warnings)? = data["warnings"] else { return }
         for warning in warnings {
             let text = warning["why"]?.stringValue ?? warning["code"]?.stringValue ?? ""
@@ -133,7 +154,7 @@ enum ScheduleCommands {
     }
 
     /// `active, next in 10 s`.
-    private static func line(_ view: JSONValue, _ session: Session) -> String {
+    static func line(_ view: JSONValue, _ session: Session) -> String {
         let state = view["state"] ?? .null
         let text = TaskText(session.terminal, SystemClock.wall)
         var words = session.terminal.paintState(TaskText.field(state, "status"))
@@ -192,10 +213,15 @@ enum ScheduleCommands {
     }
 
     private static func details(_ name: String, _ view: JSONValue, _ session: Session) -> [String] {
+        ["\(name)   \(line(view, session))   from \(TaskText.field(view, "owner"))"] + facts(view, session)
+    }
+
+    /// What a view tells besides its status, line by line.
+    static func facts(_ view: JSONValue, _ session: Session) -> [String] {
         let state = view["state"] ?? .null
         let definition = view["definition"] ?? .null
         let text = TaskText(session.terminal, SystemClock.wall)
-        var lines = ["\(name)   \(line(view, session))   from \(TaskText.field(view, "owner"))"]
+        var lines: [String] = []
         func add(_ key: String, _ value: String) {
             if !value.isEmpty { lines.append("  " + key.padded(to: 11) + value) }
         }
@@ -233,47 +259,57 @@ enum ScheduleCommands {
     static func delete(_ session: Session) throws(Failure) -> ExitStatus {
         try session.confirm("Delete the schedule \(Terminal.escape(session.argument(0)))?")
         let body = object { $0.field("if_rev", session.invocation.integer("if-rev")) }
-        return try act(session, "delete", body) { name, _ in "\(name) is deleted" }
+        return try act(session, .schedule, "delete", body) { name, _ in "\(name) is deleted" }
     }
 
     /// `schedule pause S`.
     static func pause(_ session: Session) throws(Failure) -> ExitStatus {
-        let body = object {
+        try act(session, .schedule, "pause", pauseBody(session)) { name, _ in "\(name) is paused" }
+    }
+
+    /// Why, and until when.
+    static func pauseBody(_ session: Session) -> [UInt8] {
+        object {
             $0.field("note", session.invocation.text("note"))
             $0.field("until", session.invocation.text("until"))
         }
-        return try act(session, "pause", body) { name, _ in "\(name) is paused" }
     }
 
     /// `schedule resume S`.
     static func resume(_ session: Session) throws(Failure) -> ExitStatus {
-        let body = object { if session.invocation.has("catch-up") { $0.field("catch_up", true) } }
-        return try act(session, "resume", body) { name, _ in "\(name) goes on" }
+        try act(session, .schedule, "resume", resumeBody(session)) { name, _ in "\(name) goes on" }
+    }
+
+    /// Whether what was missed is made up for.
+    static func resumeBody(_ session: Session) -> [UInt8] {
+        object { if session.invocation.has("catch-up") { $0.field("catch_up", true) } }
     }
 
     /// `schedule enable S`.
     static func enable(_ session: Session) throws(Failure) -> ExitStatus {
-        try act(session, "enable", []) { name, _ in "\(name) is active again" }
+        try act(session, .schedule, "enable", []) { name, _ in "\(name) is active again" }
     }
 
     /// `schedule trigger S`.
     static func trigger(_ session: Session) throws(Failure) -> ExitStatus {
         let body = object { $0.field("request_id", session.invocation.text("request-id") ?? RandomText.id()) }
-        return try act(session, "trigger", body) { _, data in
+        return try act(session, .schedule, "trigger", body) { _, data in
             let task = TaskText.field(data, "task")
             return data["confirmed"] == .bool(false) ? "\(task) (not confirmed yet)" : task
         }
     }
 
-    private static func object(_ fields: (inout JSONWriter) -> Void) -> [UInt8] {
+    /// An object as a payload.
+    static func object(_ fields: (inout JSONWriter) -> Void) -> [UInt8] {
         RawJSON { $0.object(fields) }.bytes
     }
 
-    private static func act(
-        _ session: Session, _ verb: String, _ payload: [UInt8], _ line: (String, JSONValue) -> String
+    /// Sends a verb about an object, and prints the reply, or the line for it.
+    static func act(
+        _ session: Session, _ noun: Noun, _ verb: String, _ payload: [UInt8], _ line: (String, JSONValue) -> String
     ) throws(Failure) -> ExitStatus {
         let name = try session.nameArgument(0)
-        let answer = try session.ask(CommandRequest(.schedule, verb, name, payload: payload))
+        let answer = try session.ask(CommandRequest(noun, verb, name, payload: payload))
         if session.wantsJSON {
             session.terminal.print(answer.bytes)
         } else {

@@ -72,9 +72,10 @@ struct Terminal: Sendable {
     /// A state or status in its colour.
     func paintState(_ word: String) -> String {
         switch word {
-        case "success", "online", "closed", "active", "ready", "up": paint(.green, word)
-        case "failed", "timeout", "rejected", "lost", "open", "disabled", "down": paint(.red, word)
-        case "canceled", "delayed", "half_open", "draining", "paused", "awaiting_approval": paint(.yellow, word)
+        case "success", "online", "closed", "active", "ready", "up", "ok": paint(.green, word)
+        case "failed", "timeout", "rejected", "lost", "open", "disabled", "down", "error": paint(.red, word)
+        case "canceled", "delayed", "half_open", "draining", "paused", "awaiting_approval", "warning":
+            paint(.yellow, word)
         default: word
         }
     }

@@ -82,6 +82,7 @@ final class UpBroker {
     static let accounts = [
         BrokerAccount(name: "dispatcher", workspace: nil, roles: [Role.dispatcher.rawValue]),
         BrokerAccount(name: "scheduler", workspace: nil, roles: [Role.scheduler.rawValue]),
+        BrokerAccount(name: "heartbeat", workspace: nil, roles: [Role.heartbeat.rawValue]),
         BrokerAccount(name: executor, workspace: Names.defaultWorkspace, roles: [Role.executor.rawValue]),
         BrokerAccount(name: person, workspace: Names.defaultWorkspace, roles: [Role.operator.rawValue]),
     ]

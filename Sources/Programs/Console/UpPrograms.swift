@@ -11,7 +11,7 @@ struct UpPrograms {
     let environment: [String: String]
 
     /// The services of this release, in the order in which they are started.
-    static let serviceNames = ["dispatcher", "scheduler"]
+    static let serviceNames = ["dispatcher", "scheduler", "heartbeat"]
 
     /// A set of programs.
     init(directory: String, environment: [String: String]) {

@@ -1,0 +1,145 @@
+import Contract
+import Machine
+import Testing
+import TimeModel
+import Wire
+
+@testable import Console
+
+/// What `martlet health` thinks of what it read.
+@Suite struct HealthTests {
+    private static let now = WallTime(rfc3339: "2026-11-20T12:00:00.000Z") ?? WallTime(milliseconds: 0)
+
+    private func report(_ views: [(topic: String, text: String)]) -> HealthReport {
+        var report = HealthReport()
+        report.now = HealthTests.now
+        for view in views { report.take(InboundMessage(topic: view.topic, payload: Array(view.text.utf8))) }
+        return report
+    }
+
+    private func service(_ name: String, _ state: String = "up") -> (String, String) {
+        (
+            "_sys/martlet1/service/\(name)/\(name)",
+            #"{"state":"\#(state)","version":"1","term":1,"boot":"b","since":"2026-11-20T09:00:00.000Z"}"#
+        )
+    }
+
+    private func line(_ report: HealthReport, _ part: HealthPart, _ name: String? = nil) -> HealthLine? {
+        report.lines([part], name: name).first
+    }
+
+    @Test func theThreeFormatsOfTheDispatcher() throws {
+        var report = report([
+            service("dispatcher"),
+            ("_sys/martlet1/metrics/dispatcher", #"{"queued":12,"oldest_queued_ms":400,"journal_writable":1}"#),
+        ])
+        let terminal = Terminal(
+            color: "never", environment: [:], outputIsTerminal: false, messagesAreTerminal: false)
+        let lines = report.lines([.dispatcher])
+        #expect(
+            HealthFormat.text.lines(lines, terminal)
+                == ["OK  dispatcher up 3 h, 12 waiting, oldest 400 ms"])
+        #expect(
+            HealthFormat.nagios.lines(lines, terminal)
+                == ["MARTLET OK - dispatcher up 3 h, 12 waiting, oldest 400 ms | waiting=12 oldest=0.4s;60;300"])
+        #expect(HealthFormat.prometheus.lines(lines, terminal).contains("martlet_health{service=\"dispatcher\"} 0"))
+        #expect(
+            HealthFormat.json.lines(lines, terminal) == [
+                #"{"level":"ok","part":"dispatcher","text":"up 3 h, 12 waiting, oldest 400 ms","#
+                    + #""figures":{"waiting":12,"oldest_ms":400}}"#
+            ])
+        report.silent["dispatcher"] = "is up but does not answer within 2 s"
+        #expect(line(report, .dispatcher)?.level == .critical)
+    }
+
+    @Test func servicesThatAreGoneAreCritical() {
+        let report = report([service("dispatcher", "down"), service("scheduler")])
+        #expect(line(report, .dispatcher)?.level == .critical)
+        #expect(line(report, .scheduler)?.level == .ok)
+        #expect(report.lines(HealthPart.whole).contains { $0.part == "heartbeat" } == false, "one that never was")
+        #expect(line(report, .heartbeat)?.level == .critical, "unless it is asked for")
+        let full = self.report([
+            service("dispatcher"), ("_sys/martlet1/metrics/dispatcher", #"{"queued":0,"journal_writable":0}"#),
+        ])
+        #expect(line(full, .dispatcher)?.level == .critical)
+    }
+
+    @Test func whoMayReadNothingKnowsNothing() {
+        let report = report([])
+        #expect(line(report, .dispatcher)?.level == .unknown)
+        #expect(line(report, .executor, "e1")?.level == .unknown)
+        #expect(HealthLevel.worst(report.lines(HealthPart.whole).map(\.level)) == .unknown)
+    }
+
+    @Test(arguments: [(59_000, HealthLevel.ok), (61_000, .warning), (301_000, .critical)])
+    func tasksThatWaitTooLong(_ oldest: Int, _ level: HealthLevel) {
+        let report = report([
+            service("dispatcher"), ("_sys/martlet1/metrics/dispatcher", #"{"queued":1,"oldest_queued_ms":\#(oldest)}"#),
+        ])
+        #expect(line(report, .queue)?.level == level)
+    }
+
+    @Test func S3_16_verdictsOnExecutors() {
+        func verdict(_ name: String, _ word: String) -> (String, String) {
+            (
+                "main/martlet1/liveness/\(name)",
+                #"{"rev":1,"verdict":"\#(word)","since":"2026-11-20T11:59:00.000Z","at_rest":false}"#
+            )
+        }
+        let fleet = [
+            service("heartbeat"), verdict("a", "ready"), verdict("b", "stale"), verdict("c", "offline"),
+            verdict("d", "busy"),
+        ]
+        let report = report(fleet)
+        let all = line(report, .executors)
+        #expect(all?.level == .warning)
+        #expect(all?.text == "2 of 4 at work or ready, b stale")
+        #expect(line(report, .executor, "a")?.text == "ready for 1 min")
+        #expect(line(report, .executor, "b")?.level == .warning)
+        #expect(line(report, .executor, "c")?.level == .critical)
+        #expect(line(report, .executor, "x")?.level == .unknown)
+        let offline = #"{"executor":"c","modes":["push"],"state":"lost","cost":0,"free_slots":0,"code":"lost"}"#
+        let stuck = self.report(
+            fleet + [
+                (
+                    "main/martlet1/capability/print",
+                    #"{"executors":[\#(offline)],"queued":2,"running":0,"circuit":"closed","conflicts":[],"rev":1}"#
+                )
+            ])
+        #expect(line(stuck, .executors)?.level == .critical)
+        #expect(line(stuck, .capability, "print")?.level == .critical)
+    }
+
+    @Test func circuitsAndAlerts() {
+        let open = #"{"state":"open","since":"2026-11-20T11:59:00.000Z","failures":5,"opened":1,"rev":1}"#
+        let alert = #"{"severity":"critical","since":"2026-11-20T11:59:00.000Z","text":"used_percent is 93"}"#
+        let pair = report([service("dispatcher"), ("main/martlet1/circuit/print/a", open)])
+        #expect(line(pair, .circuits)?.level == .warning)
+        let whole = report([service("dispatcher"), ("main/martlet1/circuit/print", open)])
+        #expect(line(whole, .circuits)?.level == .critical)
+        let alerts = report([service("dispatcher"), ("main/martlet1/alert/heartbeat.check.disk", alert)])
+        #expect(line(alerts, .alerts)?.text == "heartbeat.check.disk: used_percent is 93")
+        #expect(line(alerts, .alerts)?.level == .critical)
+        #expect(line(pair, .alerts)?.level == .ok)
+    }
+
+    @Test func schedulesThatMissed() throws {
+        var view = ScheduleView()
+        view.owner = "shop"
+        view.term = 1
+        view.definition = .emptyObject
+        view.state.status = .active
+        view.state.lastMissedAt = HealthTests.now - 3_599_000
+        let topic = "main/martlet1/schedule/s"
+        func judged(_ view: ScheduleView) -> HealthLevel? {
+            line(report([service("scheduler"), (topic, String(decoding: view.encoded, as: UTF8.self))]), .schedules)?
+                .level
+        }
+        #expect(judged(view) == .warning)
+        view.state.lastMissedAt = HealthTests.now - 3_601_000
+        #expect(judged(view) == .ok)
+        view.state.status = .disabled
+        view.state.reason = DisableReason.failures.rawValue
+        #expect(judged(view) == .critical)
+    }
+}
