@@ -70,7 +70,8 @@ let package = Package(
             swiftSettings: pure),
         // Floor 4: the simulator, and the shell that talks.
         .target(
-            name: "Simulation", dependencies: machines + ["Timing", "DispatcherCore", "SchedulerCore", "ExecutorCore"],
+            name: "Simulation",
+            dependencies: machines + ["Timing", "DispatcherCore", "SchedulerCore", "HeartbeatCore", "ExecutorCore"],
             path: "Sources/Simulation", swiftSettings: pure),
         .target(
             name: "Shell", dependencies: machines + ["CMosquitto", "CPlatform"], path: "Sources/Shell",
@@ -107,7 +108,8 @@ let package = Package(
         tests(
             "ConsoleTests",
             [
-                "Contract", "Console", "TestSupport", "martlet", "martlet-dispatcher", "martlet-scheduler",
+                "Contract", "Console", "Machine", "Shell", "TestSupport", "martlet", "martlet-dispatcher",
+                "martlet-scheduler", "martlet-heartbeat",
                 "martlet-executor",
             ]),
         .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: common),
@@ -115,7 +117,7 @@ let package = Package(
             name: "TimingTests", dependencies: base + ["Contract", "Timing"], path: "Tests/TimingTests",
             exclude: ["Fixtures"], swiftSettings: common),
         tests("SchedulerCoreTests", ["Contract", "Machine", "Timing", "SchedulerCore"]),
-        tests("HeartbeatCoreTests", ["Contract", "Machine", "Timing", "HeartbeatCore"]),
+        tests("HeartbeatCoreTests", ["Contract", "Machine", "Timing", "SchedulerCore", "HeartbeatCore"]),
         .target(
             name: "TestSupport", dependencies: machines + ["Shell", "CPlatform"], path: "Tests/TestSupport",
             swiftSettings: common),

@@ -89,6 +89,8 @@ public struct ScheduleState: Hashable, Sendable {
     public var manual = 0
     /// How slots ended.
     public var slots = SlotCounts()
+    /// When a slot was missed last; absent: never.
+    public var lastMissedAt: WallTime?
     /// The slot that was missed and still waits.
     public var pendingDeferred: PendingDeferral?
     /// Live runs, the first 16.
@@ -206,6 +208,7 @@ extension ScheduleState: WireReadable, WireWritable {
         case "run_count": runCount = try reader.int()
         case "manual": manual = try reader.int()
         case "slots": slots = try SlotCounts(from: &reader)
+        case "last_missed_at": lastMissedAt = try reader.instant()
         case "failures": failures = try reader.int()
         case "created_at": createdAt = try reader.instant()
         case "updated_at": updatedAt = try reader.instant()
@@ -229,6 +232,7 @@ extension ScheduleState: WireReadable, WireWritable {
             $0.field("manual", manual)
             $0.field("slots", slots)
             $0.field("missed", slots.missed)
+            $0.field("last_missed_at", lastMissedAt)
             writeOrNull(pendingDeferred?.raw, "pending_deferred", &$0)
             $0.field("live", live)
             $0.field("failures", failures)

@@ -136,6 +136,39 @@ import Wire
         #expect(bench.assignments("e1").count == 1)
     }
 
+    @Test func S3_16_T3_15_verdictsOpenAndCloseTheGate() throws {
+        var bench = try Harness()
+        let heartbeat = { (state: String) in
+            #"{"state":"\#(state)","version":"1","term":1,"boot":"h","since":"2026-11-20T00:00:00Z"}"#
+        }
+        func say(_ verdict: String, _ bench: inout Harness) {
+            bench.send("liveness/e1", #"{"verdict":"\#(verdict)","boot":"b1"}"#, retain: true)
+        }
+        bench.online("e1", rest: #""slots":9"#)
+        bench.sendSystem("service/heartbeat/main", heartbeat("up"))
+        for (verdict, code) in [
+            ("stale", "silent"), ("offline", "offline"), ("draining", "draining"), ("paused", "paused"),
+            ("degraded", "degraded"),
+        ] {
+            say(verdict, &bench)
+            bench.intent("t1")
+            #expect(try names(code, &bench), "\(verdict)")
+            #expect(bench.assignments("e1").isEmpty, "\(verdict)")
+        }
+        for (index, verdict) in ["ready", "running", "busy"].enumerated() {
+            say("offline", &bench)
+            bench.intent("u\(index)")
+            #expect(bench.assignments("e1").isEmpty)
+            say(verdict, &bench)
+            #expect(!bench.assignments("e1").isEmpty, "\(verdict): its own count shows a free slot")
+        }
+        say("offline", &bench)
+        bench.intent("t2")
+        #expect(bench.assignments("e1").isEmpty)
+        bench.sendSystem("service/heartbeat/main", heartbeat("down"))
+        #expect(bench.assignments("e1").count == 1, "without a heartbeat the status decides")
+    }
+
     @Test func whatDoesNotFit() throws {
         var bench = try Harness()
         bench.online("e1", #"{"name":"c","cost":{"fixed":5}}"#)

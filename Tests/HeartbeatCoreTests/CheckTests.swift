@@ -286,6 +286,37 @@ import Wire
         #expect(rig.verdict("desk") == .ready)
     }
 
+    @Test("S0-05: a target that nobody reaches is a finding at every slot")
+    func unreachable() {
+        let rig = Rig()
+        rig.put("disk")
+        for slots in 2...5 {
+            rig.pass(30_000)
+            #expect(rig.runs("disk").count == slots - 1, "its end is not known yet")
+            rig.fail("disk", .rejected, .expired)
+            #expect(rig.runs("disk").count == slots)
+        }
+        rig.pass(1000)
+        #expect(rig.check("disk")?.state.slots.skipped.isEmpty == true)
+        #expect(rig.check("disk")?.health?.consecutiveFailures == 4)
+        rig.pass(60_000)
+        #expect(rig.check("disk")?.state.slots.skipped[.overlap] ?? 0 >= 1, "an end that never comes")
+    }
+
+    @Test("A check that ran its last time keeps its alert until it is deleted")
+    func lastRun() {
+        let rig = Rig()
+        rig.put("disk", #","type":"one-shot","spec":{"run_at":"2026-11-20T08:00:10.000Z"}"#)
+        rig.pass(10_000)
+        rig.finish("disk", #"{"status":"error","message":"full"}"#)
+        #expect(rig.check("disk")?.state.status == .disabled)
+        #expect(rig.alert("heartbeat.check.disk")?.text == "full")
+        rig.restart()
+        #expect(rig.alert("heartbeat.check.disk") != nil)
+        rig.command("delete", "disk")
+        #expect(rig.alert("heartbeat.check.disk") == nil)
+    }
+
     @Test("By hand: check/run sends a run now")
     func byHand() {
         let rig = Rig()

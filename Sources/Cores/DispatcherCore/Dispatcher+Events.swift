@@ -142,6 +142,7 @@ extension Dispatcher {
                 $0.field("circuits", circuits.count)
                 $0.field("task_bytes", taskBytes)
                 $0.field("result_bytes", resultBytes)
+                $0.field("journal_writable", isWritable ? 1 : 0)
                 writeCounters(to: &$0)
             }
         }

@@ -173,7 +173,7 @@ extension Dispatcher {
         switch executors[index].verdict {
         case .degraded: return isCheck ? nil : Obstacle(WaitCode.degraded)
         case .stale: return Obstacle(WaitCode.silent)
-        case .offline: return executors[index].status == .sleeping ? nil : Obstacle(WaitCode.offline)
+        case .offline: return Obstacle(WaitCode.offline)
         case .draining: return Obstacle(WaitCode.draining)
         case .paused: return Obstacle(WaitCode.paused)
         default: return nil

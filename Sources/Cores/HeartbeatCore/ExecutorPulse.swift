@@ -13,7 +13,7 @@ struct ExecutorKey: Hashable, Comparable, Sendable {
 
 /// What is judged besides an executor's own messages.
 struct Circumstances: Hashable, Sendable {
-    /// Own time.
+    /// Own time up to which a Will may take effect.
     var own: Int
     /// Own time up to which silence may be concluded.
     var silentUntil: Int
@@ -72,6 +72,12 @@ struct ExecutorPulse: Hashable, Sendable {
     mutating func hear(own: Int, now: WallTime) {
         heardAt = own
         lastSeen = now
+    }
+
+    /// The link is back: what was sent meanwhile may be lost, so its silence counts for half a period at most, unless it
+    /// was called silent before.
+    mutating func excuse(own: Int) {
+        if reason != .silence { heardAt = max(heardAt, own - periodMs / 2) }
     }
 
     /// Takes a status. A Will counts only with the current boot and no lower connection; an older connection's word not

@@ -50,7 +50,8 @@ extension HeartbeatCore {
             return forgetIfGone(key, now)
         }
         guard let status = try? ExecutorStatus(decoding: payload), var pulse = known(key, now) else { return }
-        pulse.take(status, own: clock.elapsed)
+        // A Will that was there before heartbeat listened needs no grace any more.
+        pulse.take(status, own: isReplay ? willsUntil - ExecutorPulse.willGraceMs : clock.elapsed)
         if let boot = pulse.boot, beaten[key] == boot { pulse.hasBeaten = true }
         if !isReplay, status.status != .lost { pulse.hear(own: clock.elapsed, now: now.wall) }
         executors[key] = pulse
@@ -110,7 +111,7 @@ extension HeartbeatCore {
 
     private func circumstances(_ key: ExecutorKey) -> Circumstances {
         Circumstances(
-            own: clock.elapsed, silentUntil: judgedUntil, widenedMs: clock.widenedMs,
+            own: willsUntil, silentUntil: judgedUntil, widenedMs: clock.widenedMs,
             hasFailingCheck: failing.contains(key),
             lowBattery: settings.lowBattery)
     }
@@ -118,11 +119,14 @@ extension HeartbeatCore {
     /// Judges all executors whose time has come.
     mutating func judgeDue(_ now: Now) {
         guard clock.isRunning else { return }
-        while let look = wills.first, look.priority <= clock.elapsed {
-            wills.remove(look.key)
-            judge(look.key, now)
+        if drainsAfter == nil {
+            willsUntil = clock.elapsed
+            while let look = wills.first, look.priority <= willsUntil {
+                wills.remove(look.key)
+                judge(look.key, now)
+            }
         }
-        if probe == nil, !clock.wasLate {
+        if isSure {
             judgedUntil = clock.elapsed
             while let look = looks.first, look.priority <= judgedUntil {
                 looks.remove(look.key)
@@ -221,5 +225,6 @@ extension HeartbeatCore {
         guard value["term"]?.intValue == engine.term, value["seq"]?.intValue == sent.number else { return }
         clock.noteLag(now.monotonic - sent.sentAt, now.monotonic)
         probe = nil
+        if let number = drainsAfter, sent.number > number { drainsAfter = nil }
     }
 }

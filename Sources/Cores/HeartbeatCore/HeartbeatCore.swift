@@ -36,6 +36,10 @@ public struct HeartbeatCore: Service {
     var services = ServiceWatch()
     /// Own time up to which silence may be concluded: not beyond the last look after which the own metric came back.
     var judgedUntil = 0
+    /// Own time up to which a Will may take effect: that of the last look after which the inbox was known to be drained.
+    var willsUntil = 0
+    /// After a late turn nothing is concluded before an own metric with a greater number than this is back.
+    var drainsAfter: Int?
     /// The own metric that is under way.
     var probe: Probe?
     /// The last own metric that was taken for a probe.
@@ -68,11 +72,15 @@ public struct HeartbeatCore: Service {
     /// Takes one input and appends what is to be done.
     public mutating func handle(_ input: ServiceInput, at now: Now, emitting output: inout [ServiceEffect]) {
         clock.advance(to: now.monotonic, expected: nextWake)
-        if clock.wasLate { engine.publishMetricsSoon(now) }
+        if clock.wasLate {
+            drainsAfter = probed
+            engine.publishMetricsSoon(now)
+        }
         switch input {
         case .disconnected:
             clock.isRunning = false
             probe = nil
+            drainsAfter = nil
         case .message(let message): listen(message, now)
         case .journalWritable(let isWritable): isJournalWritable = isWritable
         case .reload(let configuration): reload(configuration, now)
@@ -82,7 +90,8 @@ public struct HeartbeatCore: Service {
         var others: [ServiceEffect] = []
         engine.handle(input, at: now, emitting: &others)
         noteEngine(now)
-        judgeDue(now)
+        // Only at a turn's end: what the turn has read speaks first.
+        if case .wake = input { judgeDue(now) }
         flush(now)
         output += effects
         output += others
@@ -112,6 +121,7 @@ public struct HeartbeatCore: Service {
     private mutating func becomeReady(_ now: Now) {
         nextRestLook = settings.rest.isEmpty ? nil : now.monotonic
         for key in executors.keys.sorted() {
+            executors[key]?.excuse(own: clock.elapsed)
             judge(key, now)
             views.set(key, now.monotonic)
         }
@@ -128,21 +138,26 @@ public struct HeartbeatCore: Service {
         var wakes: [MonotonicTime] = []
         if let wake = engine.nextWake { wakes.append(wake) }
         if clock.isRunning {
-            if let look = wills.first { wakes.append(now.monotonic + max(0, look.priority - clock.elapsed)) }
-            if probe == nil, let look = looks.first {
+            if drainsAfter == nil, let look = wills.first {
+                wakes.append(now.monotonic + max(0, look.priority - clock.elapsed))
+            }
+            if isSure, let look = looks.first {
                 wakes.append(now.monotonic + max(0, look.priority - clock.elapsed))
             }
             if let top = views.first { wakes.append(top.priority) }
             if let look = nextRestLook { wakes.append(look) }
-            if probe == nil,
+            if isSure,
                 let look = services.nextLook(
-                    except: settings.engine.role.service, widenedMs: clock.widenedMs)
+                    except: settings.engine.role.service, widenedMs: clock.widenedMs, after: clock.elapsed)
             {
                 wakes.append(now.monotonic + max(0, look - clock.elapsed))
             }
         }
         return wakes.min().map { max($0, now.monotonic) }
     }
+
+    /// Whether silence may be concluded now: all that came before the last own metric was read.
+    var isSure: Bool { probe == nil && drainsAfter == nil }
 
     private mutating func reload(_ configuration: [UInt8], _ now: Now) {
         settings.apply(configuration)

@@ -138,7 +138,7 @@ extension ScheduleEngine {
 
     /// Raises, renews or clears a check's alert.
     mutating func updateAlert(_ record: inout ScheduleRecord) {
-        let isWanted = record.status == .active && record.health.isBad
+        let isWanted = record.status != .paused && record.health.isBad
         guard isWanted || record.health.isAlerting else { return }
         record.health.isAlerting = isWanted
         record.isDirty = true

@@ -148,7 +148,12 @@ extension ScheduleEngine {
         record.isDirty = true
         record.counts.skipped[reason, default: 0] += range.count
         if range.last >= record.cursor { record.lastSlotRan = false }
-        if reason.event == .misfiredSkipped { totals.missed += range.count } else { totals.skipped += range.count }
+        if reason.event == .misfiredSkipped {
+            totals.missed += range.count
+            record.lastMissedAt = now.wall
+        } else {
+            totals.skipped += range.count
+        }
         noteOverlap(&record, reason, now)
         if reason == .rest { return }
         let run = record.runID(range.last)
@@ -241,11 +246,25 @@ extension ScheduleEngine {
         if open.deferred != nil, let reason = closedWindow(record, at: now.wall) { return .closed(reason) }
         if let reason = closedCondition(record, open, now) { return .closed(reason) }
         if let reason = closedRate(record, now) { return .closed(reason) }
-        if record.liveRuns >= record.policy.maxConcurrentRuns { return .overlap }
+        if record.liveRuns >= record.policy.maxConcurrentRuns {
+            return awaitsEnd(record, now) ? .waits(.overlap, verdict: nil) : .overlap
+        }
         if !isConnected || isEnding { return .waits(.late, verdict: nil) }
         let target = targetGate(record)
         return target == .open && unconfirmed >= Limits.unconfirmedRuns ? .waitsForRoom : target
     }
+
+    /// Whether a check's live run is over by its own limit and its end is only not known yet: a target that nobody
+    /// reaches is a finding at every slot, not at every other one.
+    private func awaitsEnd(_ record: ScheduleRecord, _ now: Now) -> Bool {
+        guard settings.role == .heartbeat else { return false }
+        return record.runs.contains { run in
+            run.isLive && (0..<ScheduleEngine.endKnownMs).contains(now.wall - run.expiresAt)
+        }
+    }
+
+    /// How long after its limit the end of a check's run is waited for, in ms.
+    static let endKnownMs = 2000
 
     /// Gate 4 alone, which a manual run has to pass too.
     func isInEnvironment(_ record: ScheduleRecord) -> Bool {

@@ -141,6 +141,7 @@ extension ScheduleEngine {
         writer.field("last", record.last)
         writer.field("last_run", record.lastRunAt?.milliseconds)
         writer.field("last_result", record.lastResultAt?.milliseconds)
+        writer.field("last_missed", record.lastMissedAt?.milliseconds)
         writer.field("ran", record.lastSlotRan)
         writer.field("created", record.createdAt.milliseconds)
         writer.field("updated", record.updatedAt.milliseconds)
@@ -248,6 +249,7 @@ extension ScheduleEngine {
         record.last = try fields.raw("last").map { (raw) throws(WireError) in try LastRun(raw) }
         record.lastRunAt = fields.time("last_run")
         record.lastResultAt = fields.time("last_result")
+        record.lastMissedAt = fields.time("last_missed")
         record.lastSlotRan = fields.flag("ran")
         record.createdAt = fields.time("created") ?? record.createdAt
         record.updatedAt = fields.time("updated") ?? record.updatedAt
@@ -261,7 +263,7 @@ extension ScheduleEngine {
             + fields.ids("asked").map { ManualRequest(run: $0, isConfirmed: false) }
         record.notes = try fields.list("notes") { (reader) throws(WireError) in reader.raw() }
         if let health = fields.raw("health") { record.health.read(JSONValue(health)) }
-        record.health.isAlerting = record.status == .active && record.health.isBad
+        record.health.isAlerting = record.status != .paused && record.health.isBad
         put(&record, before: before)
         if record.overlapSkips >= ScheduleEngine.stalledAfter {
             setStalled(key, true, Now(wall: record.updatedAt, monotonic: MonotonicTime(milliseconds: 0)))

@@ -76,6 +76,7 @@ extension ScheduleEngine {
         state.runCount = record.runCount
         state.manual = record.manual
         state.slots = record.slotCounts
+        state.lastMissedAt = record.lastMissedAt
         if let open = record.open, let reason = open.deferred {
             state.pendingDeferred = PendingDeferral(
                 run: record.runID(open.slot), reason: reason.rawValue, since: open.since)
@@ -144,6 +145,7 @@ extension ScheduleRecord {
         failures = state.failures
         last = state.last
         lastRunAt = state.lastRunAt
+        lastMissedAt = state.lastMissedAt
         createdAt = state.createdAt
         updatedAt = state.updatedAt
         usedRuns = state.slots.triggered + state.slots.deferred

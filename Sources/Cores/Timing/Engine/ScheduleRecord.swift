@@ -95,6 +95,8 @@ struct ScheduleRecord: Sendable {
     var last: LastRun?
     var lastRunAt: WallTime?
     var lastResultAt: WallTime?
+    /// When a slot was missed last.
+    var lastMissedAt: WallTime?
     /// Skips for `overlap` in a row.
     var overlapSkips = 0
     /// Whether the latest decided slot became a run.
