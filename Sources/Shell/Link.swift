@@ -157,10 +157,19 @@ public final class Link {
         case .leaving(let until) where now >= until: drop()
         default: break
         }
-        if now >= nextMaintenance, let handle {
+        if now >= nextMaintenance, let handle, hasSocket {
             nextMaintenance = now + Link.maintenanceInterval
             let code = mosquitto_loop_misc(handle)
             check(code, at: now)
+        }
+    }
+
+    /// Whether there is a connection to keep alive, or one that is being made. Between two attempts there is none: a
+    /// chore that found that out would put off the next attempt each time.
+    private var hasSocket: Bool {
+        switch state {
+        case .opening, .open, .leaving: true
+        case .waiting, .probing, .closed: false
         }
     }
 
