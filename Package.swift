@@ -116,7 +116,9 @@ let package = Package(
         .testTarget(
             name: "TimingTests", dependencies: base + ["Contract", "Timing"], path: "Tests/TimingTests",
             exclude: ["Fixtures"], swiftSettings: common),
-        tests("SchedulerCoreTests", ["Contract", "Machine", "Timing", "SchedulerCore"]),
+        tests(
+            "SchedulerCoreTests",
+            ["Contract", "Machine", "Timing", "SchedulerCore", "DispatcherCore", "Simulation"]),
         tests("HeartbeatCoreTests", ["Contract", "Machine", "Timing", "SchedulerCore", "HeartbeatCore"]),
         .target(
             name: "TestSupport", dependencies: machines + ["Shell", "CPlatform"], path: "Tests/TestSupport",

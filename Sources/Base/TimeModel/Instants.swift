@@ -4,16 +4,16 @@ public struct WallTime: Hashable, Comparable, Sendable {
     public var milliseconds: Int
 
     /// A point of the calendar.
-    public init(milliseconds: Int) { self.milliseconds = milliseconds }
+    @inlinable public init(milliseconds: Int) { self.milliseconds = milliseconds }
 
     /// Earlier is less.
-    public static func < (a: WallTime, b: WallTime) -> Bool { a.milliseconds < b.milliseconds }
+    @inlinable public static func < (a: WallTime, b: WallTime) -> Bool { a.milliseconds < b.milliseconds }
     /// A later point, `ms` milliseconds on.
-    public static func + (a: WallTime, ms: Int) -> WallTime { WallTime(milliseconds: a.milliseconds + ms) }
+    @inlinable public static func + (a: WallTime, ms: Int) -> WallTime { WallTime(milliseconds: a.milliseconds + ms) }
     /// An earlier point.
-    public static func - (a: WallTime, ms: Int) -> WallTime { WallTime(milliseconds: a.milliseconds - ms) }
+    @inlinable public static func - (a: WallTime, ms: Int) -> WallTime { WallTime(milliseconds: a.milliseconds - ms) }
     /// Milliseconds from `b` to `a`.
-    public static func - (a: WallTime, b: WallTime) -> Int { a.milliseconds - b.milliseconds }
+    @inlinable public static func - (a: WallTime, b: WallTime) -> Int { a.milliseconds - b.milliseconds }
 }
 
 /// A point of a clock that never steps: milliseconds since an arbitrary start, suspended time included.
@@ -22,18 +22,18 @@ public struct MonotonicTime: Hashable, Comparable, Sendable {
     public var milliseconds: Int
 
     /// A point of the monotonic clock.
-    public init(milliseconds: Int) { self.milliseconds = milliseconds }
+    @inlinable public init(milliseconds: Int) { self.milliseconds = milliseconds }
 
     /// Earlier is less.
-    public static func < (a: MonotonicTime, b: MonotonicTime) -> Bool { a.milliseconds < b.milliseconds }
+    @inlinable public static func < (a: MonotonicTime, b: MonotonicTime) -> Bool { a.milliseconds < b.milliseconds }
     /// A later point, `ms` milliseconds on.
-    public static func + (a: MonotonicTime, ms: Int) -> MonotonicTime {
+    @inlinable public static func + (a: MonotonicTime, ms: Int) -> MonotonicTime {
         MonotonicTime(milliseconds: a.milliseconds + ms)
     }
     /// An earlier point.
-    public static func - (a: MonotonicTime, ms: Int) -> MonotonicTime {
+    @inlinable public static func - (a: MonotonicTime, ms: Int) -> MonotonicTime {
         MonotonicTime(milliseconds: a.milliseconds - ms)
     }
     /// Milliseconds from `b` to `a`.
-    public static func - (a: MonotonicTime, b: MonotonicTime) -> Int { a.milliseconds - b.milliseconds }
+    @inlinable public static func - (a: MonotonicTime, b: MonotonicTime) -> Int { a.milliseconds - b.milliseconds }
 }

@@ -153,6 +153,26 @@ extension CommandTable {
                     + "dispatcher costs. Latencies are from intent to result."
             ], action: Bench.run),
         Command(
+            "bench schedules", "measures the timing engine, and a scheduler with many schedules on a private broker",
+            flags: [
+                Flag("schedules", .integer(1), "so many, after 10000 of them; 10000"),
+                Flag("seconds", .integer(1), "how long their slots are watched; 20"),
+                Flag("no-broker", .none, "only the timing engine"),
+                Flag("dir", .text("FOLDER"), "where the state lies meanwhile; ~/.local/state/martlet/bench"),
+                zoneFolderFlag,
+            ],
+            shared: [.json],
+            examples: [
+                Example("martlet bench schedules", "Ten thousand, one slot a minute each."),
+                Example("martlet bench schedules --schedules 100000 --seconds 60", "A hundred thousand, too."),
+                Example("martlet bench schedules --no-broker --json", "Parsing, searching, a year over all zones."),
+            ],
+            details: [
+                "Lateness is from the moment a run is due to its intent's arrival at a subscriber, on the same clock. The "
+                    + "subscriber answers each run as the dispatcher would. Bytes are resident memory of the scheduler "
+                    + "above that of an empty one; restart is from its start until it says that it is up."
+            ], action: BenchSchedules.run),
+        Command(
             "bench relay", "the relay that bench measures; bench starts it itself",
             arguments: [Argument("EXECUTOR", "executors that get the work in turn", repeats: true)], shared: [.bus],
             examples: [Example("martlet bench relay bench-e0 bench-e1 --user relay", "Pass messages on until Ctrl-C.")],

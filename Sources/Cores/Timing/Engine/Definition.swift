@@ -1,12 +1,31 @@
 import Contract
 import TimeModel
+import Wire
 
 /// A document with everything that can be worked out from it once. It never changes and is shared: a schedule's record
-/// holds one reference to it.
+/// holds one reference to it. What decisions need lies ready; the rest is read again from its text when it is asked for.
 final class Definition: Sendable {
-    /// What was put, in canonical form.
-    let document: ScheduleDocument
-    /// Rises by one with each change.
+    /// The canonical document with its revision, as the journal and the view have it.
+    let text: RawJSON
+    /// The kind of rule.
+    let type: ScheduleType
+    /// The executor that is to do the work, or `@any`.
+    let agent: String
+    /// What is run.
+    let capability: String
+    /// How.
+    let policy: SchedulePolicy
+    /// No more slots than that are triggered.
+    let maxRuns: Int?
+    /// Whether it begins active.
+    let isEnabled: Bool
+    /// Who is told.
+    let notifications: ScheduleNotifications
+    /// The words of `conditions.environment`.
+    let environment: [String]?
+    /// `conditions.session_active`.
+    let sessionActive: Bool?
+    /// Rises with each change: the revision of the publication that told of it.
     let rev: Int
     /// Who put it first.
     let owner: String
@@ -20,44 +39,64 @@ final class Definition: Sendable {
     let zone: Zone
     /// The custom condition.
     let custom: CustomCondition?
+    /// Why it has no slots on this machine.
+    let flaw: DisableReason?
+    /// The fields of `work`, as they go into an intent.
+    private let intentText: [UInt8]
+    /// What makes it a check: one element, or none.
+    private let checks: [CheckRules]
 
-    /// A definition that was worked out; its owner and revision are given by `named`.
-    init(
-        document: ScheduleDocument, anchor: WallTime, timeline: Timeline, window: LocalWindow?, zone: Zone,
-        custom: CustomCondition?
-    ) {
-        self.document = document
-        rev = 1
-        owner = ""
-        self.anchor = anchor
-        self.timeline = timeline
-        self.window = window
-        self.zone = zone
-        self.custom = custom
-    }
-
-    private init(_ other: Definition, rev: Int, owner: String) {
-        document = other.document
+    /// A definition that was worked out.
+    init(_ worked: WorkedDefinition, rev: Int, owner: String) {
+        let document = worked.document
+        text = RawJSON { writer in
+            writer.object {
+                $0.field("rev", rev)
+                document.writeFields(to: &$0)
+            }
+        }
+        type = document.type
+        agent = document.agent
+        capability = document.work.capability
+        policy = document.policy
+        maxRuns = document.bounds.maxRuns
+        isEnabled = document.enabled
+        notifications = document.notifications
+        environment = document.conditions.environment
+        sessionActive = document.conditions.sessionActive
+        intentText = document.work.intent.encoded
+        checks = document.check.map { [$0] } ?? []
         self.rev = rev
         self.owner = owner
-        anchor = other.anchor
-        timeline = other.timeline
-        window = other.window
-        zone = other.zone
-        custom = other.custom
+        anchor = worked.anchor
+        timeline = worked.timeline
+        window = worked.window
+        zone = worked.zone
+        custom = worked.custom
+        flaw = worked.flaw
     }
 
-    /// The same under a revision and an owner.
-    func named(rev: Int, owner: String) -> Definition { Definition(self, rev: rev, owner: owner) }
+    /// Whether these zones are those that it was worked out with.
+    func hasZones(of zones: ZoneCatalog) -> Bool {
+        let hours = window?.zone ?? zone
+        return flaw == nil && zones.zone(named: zone.name) == zone && zones.zone(named: hours.name) == hours
+    }
 
-    /// The slots that a change of rule or bounds would move.
-    func hasSameSlots(as other: ScheduleDocument) -> Bool {
-        document.type == other.type && document.spec == other.spec && document.bounds == other.bounds
+    /// Whether no executor is named.
+    var isForAny: Bool { agent == ScheduleDocument.anyAgent }
+    /// What makes it a check.
+    var check: CheckRules? { checks.first }
+    /// The intent's fields that the document gives.
+    var intent: Intent { (try? Intent(decoding: intentText)) ?? Intent() }
+
+    /// The document, read again from its text.
+    var document: ScheduleDocument {
+        ScheduleReader(text, shortestIntervalMs: 1, standardEveryMs: check == nil ? nil : Limits.checkEveryMs).document
     }
 
     /// What a slot's run says of its cause.
     var trigger: RunTrigger {
-        switch document.type {
+        switch type {
         case .cron: .cron
         case .interval: .interval
         case .oneShot: .oneShot
@@ -66,10 +105,52 @@ final class Definition: Sendable {
 
     /// When the run of a slot is due.
     func due(_ slot: WallTime, id: String) -> WallTime {
-        guard document.policy.jitterMs > 0 else { return slot }
-        return slot
-            + Jitter.delay(
-                id: id, slot: slot, following: timeline.next(after: slot), limit: document.policy.jitterMs)
+        timeline.due(slot, id: id, jitterMs: policy.jitterMs)
+    }
+
+    /// Everything that was worked out, with the document.
+    var worked: WorkedDefinition {
+        WorkedDefinition(
+            document: document, anchor: anchor, timeline: timeline, window: window, zone: zone, custom: custom)
+    }
+}
+
+extension Timeline {
+    /// When the run of a slot is due: the slot and its jitter.
+    func due(_ slot: WallTime, id: String, jitterMs: Int) -> WallTime {
+        guard jitterMs > 0 else { return slot }
+        return slot + Jitter.delay(id: id, slot: slot, following: next(after: slot), limit: jitterMs)
+    }
+}
+
+/// A document and what was worked out from it.
+struct WorkedDefinition: Sendable {
+    /// What was put, in canonical form.
+    var document: ScheduleDocument
+    var anchor: WallTime
+    var timeline: Timeline
+    var window: LocalWindow?
+    var zone: Zone
+    var custom: CustomCondition?
+    /// Why it has no slots on this machine.
+    var flaw: DisableReason?
+
+    /// Whether a document says the same.
+    func isSame(as other: Definition) -> Bool { document == other.document }
+
+    /// When the run of a slot is due.
+    func due(_ slot: WallTime, id: String) -> WallTime {
+        timeline.due(slot, id: id, jitterMs: document.policy.jitterMs)
+    }
+
+    /// A definition of it.
+    func named(rev: Int, owner: String) -> Definition { Definition(self, rev: rev, owner: owner) }
+}
+
+extension ScheduleDocument {
+    /// Whether the slots are the same: a change of rule or bounds would move them.
+    func hasSameSlots(as other: ScheduleDocument) -> Bool {
+        type == other.type && spec == other.spec && bounds == other.bounds
     }
 }
 
@@ -93,7 +174,7 @@ struct DefinitionCompiler {
     }
 
     /// The definition, or `nil` with `problems`. `anchor` is the acceptance, for an interval without `start_at`.
-    mutating func compile(_ given: ScheduleDocument, anchor: WallTime) -> Definition? {
+    mutating func compile(_ given: ScheduleDocument, anchor: WallTime) -> WorkedDefinition? {
         var document = given
         let zone = zone(document.spec.timezone, "spec.timezone", .invalidSpec) ?? .utc
         let timeline = timeline(&document, zone: zone, anchor: anchor)
@@ -107,7 +188,7 @@ struct DefinitionCompiler {
             problems.append(ScheduleProblem("bounds", .invalidSpec, "never fires: no time of the rule lies within"))
             return nil
         }
-        return Definition(
+        return WorkedDefinition(
             document: document, anchor: anchor, timeline: timeline, window: window, zone: zone, custom: custom)
     }
 

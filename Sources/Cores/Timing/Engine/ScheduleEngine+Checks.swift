@@ -7,7 +7,7 @@ import Wire
 extension ScheduleEngine {
     /// A check's run has its result: status, log, event, alert, actions.
     mutating func conclude(_ record: inout ScheduleRecord, _ run: Run, _ result: TaskResult, _ now: Now) {
-        guard let rules = record.definition.document.check else { return }
+        guard let rules = record.definition.check else { return }
         // Told again after a crash between the log and the state: it counts once.
         if record.health.log.contains(where: { $0.run == run.id }) { return }
         let startedAt = result.attempts.first?.startedAt ?? run.sentAt
@@ -31,7 +31,7 @@ extension ScheduleEngine {
     // Actions.
 
     private mutating func act(_ record: inout ScheduleRecord, _ found: CheckRun, hasChanged: Bool, _ now: Now) {
-        let own = record.definition.document.check?.actions ?? []
+        let own = record.definition.check?.actions ?? []
         for (index, action) in (settings.defaultActions + own).enumerated() {
             if action.repetition == .change, !hasChanged { continue }
             guard action.isWanted(record.health.shown.status) else { continue }
@@ -176,14 +176,14 @@ extension ScheduleEngine {
         var targets: Set<ScheduleKey> = []
         for key in failingChecks {
             guard let record = schedules[key] else { continue }
-            targets.insert(ScheduleKey(workspace: key.workspace, name: record.definition.document.agent))
+            targets.insert(ScheduleKey(workspace: key.workspace, name: record.definition.agent))
         }
         return targets
     }
 
     /// Keeps the set of checks that speak against their targets.
     mutating func noteFailing(_ record: ScheduleRecord) {
-        let speaks = record.definition.document.check?.speaksForTarget ?? false
+        let speaks = record.definition.check?.speaksForTarget ?? false
         if speaks, record.status == .active, record.health.shown.status == .error {
             failingChecks.insert(record.key)
         } else {

@@ -173,7 +173,7 @@ extension ScheduleEngine {
             note.event = reason.event.rawValue
             note.reason = reason.rawValue
             note.scheduledAt = range.last
-            notify(&record, record.definition.document.notifications.onSkip ?? [], note, now)
+            notify(&record, record.definition.notifications.onSkip ?? [], note, now)
         }
     }
 
@@ -192,7 +192,7 @@ extension ScheduleEngine {
         if record.isUsedUp {
             disable(&record, .maxRuns, now)
         } else if record.definition.timeline.next(after: record.cursor) == nil {
-            let isOneShot = record.definition.document.type == .oneShot
+            let isOneShot = record.definition.type == .oneShot
             disable(&record, isOneShot ? (record.lastSlotRan ? .completed : .expired) : .ended, now)
         }
     }
@@ -238,7 +238,7 @@ extension ScheduleEngine {
 
     /// Whether a check's target is at rest.
     func isAtRest(_ record: ScheduleRecord, _ instant: WallTime) -> Bool {
-        !settings.rest.isEmpty && settings.isAtRest(record.definition.document.agent, at: instant)
+        !settings.rest.isEmpty && settings.isAtRest(record.definition.agent, at: instant)
     }
 
     func gate(_ record: ScheduleRecord, _ open: OpenSlot, _ now: Now) -> GateVerdict {
@@ -268,13 +268,13 @@ extension ScheduleEngine {
 
     /// Gate 4 alone, which a manual run has to pass too.
     func isInEnvironment(_ record: ScheduleRecord) -> Bool {
-        record.definition.document.conditions.environment?.contains(settings.environment) ?? true
+        record.definition.environment?.contains(settings.environment) ?? true
     }
 
     private func closedCondition(_ record: ScheduleRecord, _ open: OpenSlot, _ now: Now) -> SkipReason? {
         if !isInEnvironment(record) { return .environment }
         let target = target(record)
-        if let wanted = record.definition.document.conditions.sessionActive, wanted != target.isOnline {
+        if let wanted = record.definition.sessionActive, wanted != target.isOnline {
             return .sessionActive
         }
         guard let custom = record.definition.custom else { return nil }
@@ -305,7 +305,7 @@ extension ScheduleEngine {
 
     private func targetGate(_ record: ScheduleRecord) -> GateVerdict {
         // A check finds out about its target: no gate.
-        if record.definition.document.isForAny || settings.role == .heartbeat { return .open }
+        if record.definition.isForAny || settings.role == .heartbeat { return .open }
         let verdict = verdict(target(record))
         switch verdict {
         case Verdict.ready.rawValue, Verdict.running.rawValue, Verdict.busy.rawValue: return .open
@@ -314,7 +314,7 @@ extension ScheduleEngine {
     }
 
     func target(_ record: ScheduleRecord) -> TargetState {
-        targets[ScheduleKey(workspace: record.key.workspace, name: record.definition.document.agent)] ?? TargetState()
+        targets[ScheduleKey(workspace: record.key.workspace, name: record.definition.agent)] ?? TargetState()
     }
 
     /// What is thought of a target: heartbeat's word while there is a heartbeat, else its own status.
@@ -357,12 +357,12 @@ extension ScheduleEngine {
         case .lastStatus: return record.last.map { .string($0.status.rawValue) } ?? .null
         case .agentStatus:
             let isKnown = target.status != nil || target.verdict != nil
-            return isKnown && !record.definition.document.isForAny ? .string(verdict(target)) : .null
+            return isKnown && !record.definition.isForAny ? .string(verdict(target)) : .null
         case .deferred: return .bool(open.deferred != nil)
         case .sessionActive: return .bool(target.isOnline)
         case .environment: return .string(settings.environment)
         case .workspace: return .string(record.key.workspace)
-        case .agent: return .string(record.definition.document.agent)
+        case .agent: return .string(record.definition.agent)
         default: return .string(record.key.name)
         }
     }

@@ -93,7 +93,7 @@ extension ScheduleEngine {
         writer.field("rev", record.definition.rev)
         writer.field("owner", record.definition.owner)
         writer.field("anchor", record.definition.anchor.milliseconds)
-        writer.field("doc", record.definition.document)
+        writer.field("doc", record.definition.text)
     }
 
     private static func write(_ run: Run, _ key: ScheduleKey, _ writer: inout JSONWriter) {
@@ -151,7 +151,7 @@ extension ScheduleEngine {
         writer.field("answered", record.requests.filter(\.isConfirmed).map(\.run))
         writer.field("asked", record.requests.filter { !$0.isConfirmed }.map(\.run))
         writer.field("notes", record.notes)
-        if record.definition.document.check != nil { writer.field("health") { record.health.write(to: &$0) } }
+        if record.definition.check != nil { writer.field("health") { record.health.write(to: &$0) } }
     }
 
     private static func write(_ open: OpenSlot, _ writer: inout JSONWriter) {
@@ -216,11 +216,12 @@ extension ScheduleEngine {
         guard compiled != nil || compiler.lacksZone || compiler.neverFires else {
             throw WireError(.field, path: "doc", reason: compiler.problems.first?.why ?? "cannot be read")
         }
-        let worked =
+        var worked =
             compiled
-            ?? Definition(
+            ?? WorkedDefinition(
                 document: reader.document, anchor: anchor, timeline: .init(.once(.earliestText)), window: nil,
                 zone: .utc, custom: nil)
+        if compiled == nil { worked.flaw = compiler.lacksZone ? .zoneUnknown : .neverFires }
         let definition = worked.named(rev: fields.int("rev"), owner: fields.text("owner"))
         if var record = schedules[key] {
             let before = ScheduleFace(record)

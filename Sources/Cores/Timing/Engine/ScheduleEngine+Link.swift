@@ -26,11 +26,8 @@ extension ScheduleEngine {
 
     /// A zone that this machine lacks, and an expression that its data never lets fire, end a schedule.
     private mutating func checkAfterStart(_ record: inout ScheduleRecord, _ now: Now) {
-        guard record.status != .disabled else { return }
-        var compiler = settings.compiler(record.key.name)
-        if compiler.compile(record.definition.document, anchor: record.definition.anchor) != nil { return }
-        if compiler.lacksZone { disable(&record, .zoneUnknown, now) }
-        if compiler.neverFires { disable(&record, .neverFires, now) }
+        guard record.status != .disabled, let flaw = record.definition.flaw else { return }
+        disable(&record, flaw, now)
     }
 
     mutating func connect(_ now: Now) {
@@ -116,6 +113,7 @@ extension ScheduleEngine {
     }
 
     private mutating func takeZones(_ record: inout ScheduleRecord, _ now: Now) {
+        if record.definition.hasZones(of: settings.zones) { return }
         var compiler = settings.compiler(record.key.name)
         guard let compiled = compiler.compile(record.definition.document, anchor: record.definition.anchor) else {
             return

@@ -7,7 +7,7 @@ import Wire
 extension ScheduleEngine {
     /// A document that passed every check that needs no other schedule.
     private struct Accepted {
-        var definition: Definition
+        var definition: WorkedDefinition
         var warnings: [ScheduleWarning]
     }
 
@@ -34,7 +34,7 @@ extension ScheduleEngine {
         }
         guard var record = known else { return create(caller, accepted, now) }
         let before = ScheduleFace(record)
-        if record.definition.document != accepted.definition.document {
+        if !accepted.definition.isSame(as: record.definition) {
             replace(&record, accepted.definition, caller, now)
             settle(&record, before: before, now)
         }
@@ -88,13 +88,12 @@ extension ScheduleEngine {
             problems.append(ScheduleProblem("", .permissionDenied, "only the owner and operators may replace it"))
         }
         guard problems.isEmpty, let definition else { return .refused(ScheduleEngine.refusal(problems)) }
-        let owned = definition.named(rev: 1, owner: known?.definition.owner ?? caller.principal)
-        return .accepted(Accepted(definition: owned, warnings: warnings(definition, caller.key, now)))
+        return .accepted(Accepted(definition: definition, warnings: warnings(definition, caller.key, now)))
     }
 
     /// An interval without `start_at` counts from its acceptance, as long as its rule stays the same.
     private func anchor(_ document: ScheduleDocument, _ known: ScheduleRecord?, _ now: Now) -> WallTime {
-        guard let known, known.definition.document.type == document.type,
+        guard let known, known.definition.type == document.type, document.type == .interval,
             known.definition.document.spec == document.spec
         else { return now.wall }
         return known.definition.anchor
@@ -114,7 +113,7 @@ extension ScheduleEngine {
         return .refused(first.code, place + first.why, data: data)
     }
 
-    private func warnings(_ definition: Definition, _ key: ScheduleKey, _ now: Now) -> [ScheduleWarning] {
+    private func warnings(_ definition: WorkedDefinition, _ key: ScheduleKey, _ now: Now) -> [ScheduleWarning] {
         var found: [ScheduleWarning] = []
         switch definition.timeline.rule {
         case .cron(let cron): found = cron.warnings(now: now.wall)
@@ -123,7 +122,7 @@ extension ScheduleEngine {
             if instant <= now.wall { found.append(ScheduleWarning(.past, "run_at lies in the past")) }
         }
         if definition.document.policy.jitterMs == 0, let slot = definition.timeline.next(after: now.wall) {
-            if crowds[slot, default: 0] >= ScheduleEngine.crowd {
+            if decisions.crowd(at: slot) >= ScheduleEngine.crowd {
                 found.append(
                     ScheduleWarning(
                         .sameInstant, "more than \(ScheduleEngine.crowd) schedules fire at its next instant")
@@ -142,11 +141,12 @@ extension ScheduleEngine {
         if limit > 0, (workspaceCounts[caller.key.workspace] ?? 0) >= limit {
             return .refused(.limitReached, "the workspace has \(limit) \(settings.role.noun.rawValue)s")
         }
-        if let refusal = overLimit(caller.key.workspace, definition.document) { return refusal }
-        var cursor = before(now.wall, definition)
+        if let refusal = overLimit(caller.key.workspace, definition.document.agent) { return refusal }
+        var cursor = before(now.wall, definition.document.type, definition.anchor)
         if case .once(let instant) = definition.timeline.rule { cursor = min(cursor, instant - 1) }
-        var record = ScheduleRecord(key: caller.key, definition: definition, cursor: cursor, now: now.wall)
-        if !definition.document.enabled {
+        let owned = definition.named(rev: 1, owner: caller.principal)
+        var record = ScheduleRecord(key: caller.key, definition: owned, cursor: cursor, now: now.wall)
+        if !owned.isEnabled {
             record.status = .paused
             record.reason = "disabled by definition"
         }
@@ -159,10 +159,8 @@ extension ScheduleEngine {
     }
 
     /// Where a rule begins that is accepted at an instant: a check's interval fires at that instant too.
-    private func before(_ instant: WallTime, _ definition: Definition) -> WallTime {
-        guard settings.role == .heartbeat, definition.document.type == .interval, definition.anchor == instant else {
-            return instant
-        }
+    private func before(_ instant: WallTime, _ type: ScheduleType, _ anchor: WallTime) -> WallTime {
+        guard settings.role == .heartbeat, type == .interval, anchor == instant else { return instant }
         return instant - 1
     }
 
@@ -176,10 +174,10 @@ extension ScheduleEngine {
 
     /// Another content: another rule decides all old slots and begins anew from now.
     private mutating func replace(
-        _ record: inout ScheduleRecord, _ definition: Definition, _ caller: Caller, _ now: Now
+        _ record: inout ScheduleRecord, _ definition: WorkedDefinition, _ caller: Caller, _ now: Now
     ) {
         let old = record.definition
-        let isOtherRule = !old.hasSameSlots(as: definition.document)
+        let isOtherRule = !old.document.hasSameSlots(as: definition.document)
         if isOtherRule { leaveRule(&record, now) }
         // The revision that this turn's publication will have.
         record.definition = definition.named(rev: record.rev + 1, owner: old.owner)
@@ -192,7 +190,7 @@ extension ScheduleEngine {
             $0.field("reason", "put")
         }
         if isOtherRule { enterRule(&record, now) }
-        if old.document.enabled != definition.document.enabled { switchOnOrOff(&record, caller, now) }
+        if old.isEnabled != definition.document.enabled { switchOnOrOff(&record, caller, now) }
         decideSlots(&record, now)
     }
 
@@ -207,18 +205,18 @@ extension ScheduleEngine {
     }
 
     private mutating func enterRule(_ record: inout ScheduleRecord, _ now: Now) {
-        moveCursor(&record, max(record.cursor, before(now.wall, record.definition)))
+        moveCursor(&record, max(record.cursor, before(now.wall, record.definition.type, record.definition.anchor)))
         record.lastSlotRan = false
         if case .once(let instant) = record.definition.timeline.rule, instant <= now.wall {
             record.cursor = instant - 1
             record.highest = instant - 1
         }
         guard record.status == .disabled, record.definition.timeline.next(after: now.wall) != nil else { return }
-        if overLimit(record.key.workspace, record.definition.document) == nil { activate(&record, now) }
+        if overLimit(record.key.workspace, record.definition.agent) == nil { activate(&record, now) }
     }
 
     private mutating func switchOnOrOff(_ record: inout ScheduleRecord, _ caller: Caller, _ now: Now) {
-        let enabled = record.definition.document.enabled
+        let enabled = record.definition.isEnabled
         if enabled, record.status == .paused {
             resume(&record, by: caller.principal, reason: "operator", catchUp: false, now)
         } else if !enabled, record.status == .active {
@@ -231,7 +229,7 @@ extension ScheduleEngine {
     func preview(_ caller: Caller, _ raw: RawJSON, _ now: Now) -> Reply {
         let value = JSONValue(raw)
         let isDocument = ["type", "spec", "schedule"].contains { value[$0] != nil }
-        let definition: Definition
+        let definition: WorkedDefinition
         var found: [ScheduleWarning] = []
         let reader = settings.reader(raw, shortestIntervalMs: settings.shortestIntervalMs)
         if isDocument {
@@ -249,7 +247,7 @@ extension ScheduleEngine {
             guard let record = schedules[caller.key] else {
                 return notFound(caller)
             }
-            definition = record.definition
+            definition = record.definition.worked
             found = warnings(definition, caller.key, now)
         }
         let slots = definition.timeline.next(reader.count ?? 5, after: reader.from ?? now.wall)
@@ -257,7 +255,7 @@ extension ScheduleEngine {
     }
 
     private static func previewData(
-        _ slots: [WallTime], _ definition: Definition, _ id: String, _ warnings: [ScheduleWarning]
+        _ slots: [WallTime], _ definition: WorkedDefinition, _ id: String, _ warnings: [ScheduleWarning]
     ) -> RawJSON {
         RawJSON { writer in
             writer.object {
@@ -288,7 +286,7 @@ extension ScheduleEngine {
         return "\(shown)\(sign)\(text.prefix(2)):\(text.suffix(2))"
     }
 
-    private static func note(_ slot: WallTime, _ definition: Definition) -> SlotNote? {
+    private static func note(_ slot: WallTime, _ definition: WorkedDefinition) -> SlotNote? {
         if let window = definition.window {
             if !window.hasWeekday(at: slot) { return .outsideDays }
             if !window.hasHour(at: slot) { return .outsideHours }

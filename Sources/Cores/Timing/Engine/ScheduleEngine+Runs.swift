@@ -13,7 +13,7 @@ extension ScheduleEngine {
             ? open.due + window(record, open.slot) : record.deferralEnd(open.slot, due: open.due)
         var run = Run(
             id: record.runID(open.slot), kind: .slot, slot: open.slot, sentAt: now.wall, expiresAt: expires,
-            capability: record.definition.document.work.capability, body: [])
+            capability: record.definition.capability, body: [])
         run.deferred = open.deferred != nil
         run.isRepeat = open.isRepeat
         let origin = RunOrigin(
@@ -65,9 +65,8 @@ extension ScheduleEngine {
 
     /// The intent of a run by slot or by hand.
     func intent(_ record: ScheduleRecord, _ id: String, _ origin: RunOrigin, listener: String?) -> [UInt8] {
-        let document = record.definition.document
-        var intent = document.work.intent
-        intent.executor = document.isForAny ? nil : document.agent
+        var intent = record.definition.intent
+        intent.executor = record.definition.isForAny ? nil : record.definition.agent
         intent.updates = .accepted
         intent.listeners = listener.map { [$0] }
         var context = intent.context ?? Context()
@@ -238,7 +237,7 @@ extension ScheduleEngine {
         note.message = result.error?.message.map { String($0.prefix(512)) }
         note.scheduledAt = run.slot
         note.durationMs = result.durationMs
-        let wanted = record.definition.document.notifications
+        let wanted = record.definition.notifications
         let standard = [ScheduleNotification(channel: .memory)]
         let list = result.status == .success ? wanted.onSuccess ?? [] : wanted.onFailure ?? standard
         notify(&record, list, note, now)

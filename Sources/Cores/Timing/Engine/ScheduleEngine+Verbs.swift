@@ -98,7 +98,7 @@ extension ScheduleEngine {
         guard record.definition.timeline.next(after: now.wall) != nil, !lacksZone(record) else {
             return .refused(.invalidSpec, "no slot lies ahead")
         }
-        if let refusal = overLimit(record.key.workspace, record.definition.document) { return refusal }
+        if let refusal = overLimit(record.key.workspace, record.definition.agent) { return refusal }
         activate(&record, now)
         emit(.scheduleResumed, record, .principal(caller.principal), now) {
             $0.field("reason", "enabled")
@@ -156,7 +156,7 @@ extension ScheduleEngine {
         let expires = now.wall + record.policy.graceMs
         var run = Run(
             id: id, kind: .manual, slot: now.wall, sentAt: now.wall, expiresAt: expires,
-            capability: record.definition.document.work.capability, body: [])
+            capability: record.definition.capability, body: [])
         let origin = RunOrigin(
             trigger: .manual, scheduledAt: now.wall, dueAt: now.wall, deferred: false, expiresAt: expires)
         run.body = intent(record, id, origin, listener: principal)
@@ -210,7 +210,7 @@ extension ScheduleEngine {
         unconfirmed -= face.unconfirmed
         let number = (workspaceCounts[key.workspace] ?? 0) - 1
         workspaceCounts[key.workspace] = number > 0 ? number : nil
-        queueDecision(key, nil)
+        decisions.set(key, nil)
         repetitions.remove(key)
         views.remove(key)
         openSlots.remove(key)
@@ -219,10 +219,10 @@ extension ScheduleEngine {
     }
 
     /// Refuses one schedule more than the limits allow.
-    func overLimit(_ workspace: String, _ document: ScheduleDocument) -> Reply? {
-        guard !document.isForAny, settings.schedulesPerAgent > 0 else { return nil }
-        let agent = ScheduleKey(workspace: workspace, name: document.agent)
+    func overLimit(_ workspace: String, _ name: String) -> Reply? {
+        guard name != ScheduleDocument.anyAgent, settings.schedulesPerAgent > 0 else { return nil }
+        let agent = ScheduleKey(workspace: workspace, name: name)
         guard (agentCounts[agent] ?? 0) >= settings.schedulesPerAgent else { return nil }
-        return .refused(.limitReached, "\(document.agent) has \(settings.schedulesPerAgent) schedules")
+        return .refused(.limitReached, "\(name) has \(settings.schedulesPerAgent) schedules")
     }
 }

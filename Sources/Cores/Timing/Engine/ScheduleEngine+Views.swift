@@ -48,12 +48,7 @@ extension ScheduleEngine {
         view.term = term
         view.owner = record.definition.owner
         view.timeZoneData = settings.zones.version
-        view.definition = RawJSON { writer in
-            writer.object {
-                $0.field("rev", record.definition.rev)
-                record.definition.document.writeFields(to: &$0)
-            }
-        }
+        view.definition = record.definition.text
         view.definitionRev = record.definition.rev
         view.state = state(record)
         if settings.role == .heartbeat { view.health = record.health.shown }

@@ -16,11 +16,9 @@ public struct ScheduleEngine: Service {
     public typealias Effect = ServiceEffect
 
     var settings: EngineSettings
-    var schedules: [ScheduleKey: ScheduleRecord] = [:]
+    var schedules = ScheduleTable()
     /// Next decision of each schedule, by the wall clock.
-    var decisions = IndexedHeap<ScheduleKey, WallTime>()
-    /// How many schedules wait for each instant.
-    var crowds: [WallTime: Int] = [:]
+    var decisions = Agenda<ScheduleKey>()
     /// Next repetition or judgement of each schedule, by the monotonic clock.
     var repetitions = IndexedHeap<ScheduleKey, MonotonicTime>()
     /// Views that wait to be published.
@@ -100,8 +98,8 @@ public struct ScheduleEngine: Service {
     private mutating func runDue(_ now: Now) {
         guard term > 0, mayDecide else { return }
         var due: [ScheduleKey] = []
-        while outbox.hasRoom, let top = decisions.first, top.priority <= now.wall {
-            queueDecision(top.key, nil)
+        while outbox.hasRoom, let top = decisions.first, top.moment <= now.wall {
+            decisions.set(top.key, nil)
             due.append(top.key)
         }
         for key in due { change(key, now) { core, record in core.decide(&record, now) } }
@@ -124,7 +122,7 @@ public struct ScheduleEngine: Service {
         if mayDecide {
             // With a full outbox nothing is decided until the broker has taken some of it.
             if outbox.hasRoom, let top = decisions.first {
-                wakes.append(now.monotonic + max(0, top.priority - now.wall))
+                wakes.append(now.monotonic + max(0, top.moment - now.wall))
             }
             if let top = repetitions.first { wakes.append(top.priority) }
         }
@@ -162,14 +160,16 @@ public struct ScheduleEngine: Service {
         } else {
             openSlots.insert(key)
         }
-        queueDecision(key, wallWake(record))
+        decisions.set(key, wallWake(record))
         if let wake = monotonicWake(record, now) { repetitions.set(key, wake) } else { repetitions.remove(key) }
         if record.isDirty {
             dirty.append(key)
             record.isDirty = false
             record.rev += 1
             let isUrgent = before?.urgent != after.urgent
-            let soon = isUrgent ? now.monotonic : max(now.monotonic, (record.viewedAt ?? now.monotonic - 1000) + 1000)
+            // A run's beginning, answer and result mostly come close together: one view tells of all.
+            let settled = now.monotonic + ScheduleEngine.viewAfterMs
+            let soon = isUrgent ? now.monotonic : max(settled, (record.viewedAt ?? now.monotonic - 1000) + 1000)
             views.set(key, min(soon, views.priority(of: key) ?? soon))
         }
         schedules[key] = record
@@ -178,22 +178,6 @@ public struct ScheduleEngine: Service {
     private mutating func count(_ agent: ScheduleKey, _ change: Int) {
         let number = (agentCounts[agent] ?? 0) + change
         agentCounts[agent] = number == 0 ? nil : number
-    }
-
-    /// Sets, moves or takes back the next decision of a schedule.
-    mutating func queueDecision(_ key: ScheduleKey, _ wake: WallTime?) {
-        let before = decisions.priority(of: key)
-        guard before != wake else { return }
-        if let before {
-            let number = (crowds[before] ?? 0) - 1
-            crowds[before] = number > 0 ? number : nil
-        }
-        guard let wake else {
-            decisions.remove(key)
-            return
-        }
-        crowds[wake, default: 0] += 1
-        decisions.set(key, wake)
     }
 
     private func wallWake(_ record: ScheduleRecord) -> WallTime? {
@@ -221,6 +205,9 @@ public struct ScheduleEngine: Service {
         return wake
     }
 
+    /// So long a change that is not told at once waits for others.
+    static let viewAfterMs = 200
+
     /// What waits is judged again that often, besides at each change of what it waits for.
     static let judgeEveryMs = 10_000
 }
@@ -241,9 +228,9 @@ struct ScheduleFace: Hashable {
     }
 
     init(_ record: ScheduleRecord) {
-        let document = record.definition.document
-        if record.status != .disabled, !document.isForAny {
-            countedAgent = ScheduleKey(workspace: record.key.workspace, name: document.agent)
+        let definition = record.definition
+        if record.status != .disabled, !definition.isForAny {
+            countedAgent = ScheduleKey(workspace: record.key.workspace, name: definition.agent)
         }
         unconfirmed = record.runs.reduce(0) { $0 + ($1.isConfirmed ? 0 : 1) }
         urgent = Urgent(

@@ -112,8 +112,8 @@ struct ScheduleRecord: Sendable {
     var requests: [ManualRequest] = []
     /// The notifications in `memory`, oldest first.
     var notes: [RawJSON] = []
-    /// What a check has found.
-    var health = HealthRecord()
+    /// What a check has found: one element, or none for the many that are no checks.
+    private var healths: [HealthRecord] = []
     /// Rises with each change that is journaled.
     var rev = 0
 
@@ -132,14 +132,20 @@ struct ScheduleRecord: Sendable {
         updatedAt = now
     }
 
-    var policy: SchedulePolicy { definition.document.policy }
+    /// What a check has found.
+    var health: HealthRecord {
+        get { healths.first ?? HealthRecord() }
+        set { healths = newValue == HealthRecord() ? [] : [newValue] }
+    }
+
+    var policy: SchedulePolicy { definition.policy }
 
     /// Runs by slot or by hand whose result is not known.
     var liveRuns: Int { runs.reduce(0) { $0 + ($1.isLive ? 1 : 0) } }
     /// Slots whose run nobody has confirmed.
     var unconfirmedSlots: Int { runs.reduce(0) { $0 + ($1.kind == .slot && !$1.isConfirmed && !$1.isRepeat ? 1 : 0) } }
     /// Whether `max_runs` leaves no slot.
-    var isUsedUp: Bool { definition.document.bounds.maxRuns.map { usedRuns >= $0 } ?? false }
+    var isUsedUp: Bool { definition.maxRuns.map { usedRuns >= $0 } ?? false }
 
     /// The counts with what is pending now.
     var slotCounts: SlotCounts {
