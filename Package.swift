@@ -112,6 +112,12 @@ let package = Package(
                 "martlet-scheduler", "martlet-heartbeat",
                 "martlet-executor",
             ]),
+        tests(
+            "BrokerSecurityTests",
+            [
+                "Contract", "Machine", "Console", "Shell", "TestSupport", "martlet", "martlet-dispatcher",
+                "martlet-scheduler",
+            ]),
         .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: common),
         .testTarget(
             name: "TimingTests", dependencies: base + ["Contract", "Timing"], path: "Tests/TimingTests",

@@ -64,6 +64,9 @@ public final class ClientSession {
     /// Whether the broker has accepted the connection.
     public var isConnected: Bool { link.isOpen }
 
+    /// What the broker said of itself when it accepted the last connection.
+    public var limits: BrokerLimits { link.limits }
+
     /// Publishes and subscriptions without the broker's answer.
     public var unacknowledged: Int { link.unacknowledged }
 

@@ -121,6 +121,7 @@ extension Link {
             lastReason = mosquitto_reason_string(code).map { "refused: \(String(cString: $0))" }
             return
         }
+        limits = BrokerLimits(properties, window: given == nil ? nil : Int(limit))
         state = .open(since: SystemClock.monotonic)
         // The library's words are of use when a connection fails; on an open one it would word every packet.
         mosquitto_log_callback_set(handle, nil)

@@ -69,6 +69,8 @@ public final class Link {
     var settling = false
     /// Publishes that may be on their way at a time: our own limit or the broker's, if that is lower.
     var window = Link.largestWindow
+    /// What the broker said of itself when it accepted the last connection.
+    var limits = BrokerLimits()
     /// Acknowledgements of received messages that wait to be written.
     var heldAcknowledgements = 0
     /// Whether all that was given to libmosquitto in the last flush has been written.

@@ -7,6 +7,9 @@ public struct ServiceStart: Sendable {
     public var seed: UInt64
     /// The client id: the role's name and 128 random bits, always the same for one state directory.
     public var clientID: String
+    /// The name of this instance in the service's record: the role's name and 64 random bits, kept likewise. Unlike the
+    /// client id it may be told to everybody.
+    public var instance: String
     /// The locked state directory.
     public var stateDirectory: String
     /// A random text for this start of the process, such as an executor's `boot`.
@@ -110,34 +113,34 @@ public struct ServiceRunner<Core: Service> {
         } catch {
             return refuse("\(error)", 78)
         }
-        let clientID: String
         do throws(SystemError) {
-            clientID = try directory.identity(role: description.role)
+            let clientID = try directory.identity(role: description.role)
+            let start = ServiceStart(
+                seed: 0, clientID: clientID, instance: try directory.instance(role: description.role),
+                stateDirectory: directory.path, boot: RandomSource.hexadecimal(bytes: 8))
+            return serve(configuration, arguments, directory, start)
         } catch {
             return refuse("\(error)", 78)
         }
-        return serve(configuration, arguments, directory, clientID)
     }
 
     private func serve(
-        _ configuration: Configuration, _ arguments: [String], _ directory: StateDirectory, _ clientID: String
+        _ configuration: Configuration, _ arguments: [String], _ directory: StateDirectory, _ start: ServiceStart
     ) -> Int {
         let log = LogWriter(
             format: LogWriter.Format(rawValue: configuration.text("log.format") ?? "") ?? .text,
             level: level(configuration))
         guard case .success(let address) = BrokerKeys.address(configuration) else { return 78 }
-        var options = ConnectionOptions(address: address, clientID: clientID)
+        var options = ConnectionOptions(address: address, clientID: start.clientID)
         BrokerKeys.apply(configuration, section: description.role, to: &options)
         var limits = Journal.Limits()
         limits.freeSpace = configuration.integer("journal.free_space_bytes")
         limits.compactionFloor = configuration.integer("journal.compaction_floor_bytes")
-        let boot = RandomSource.hexadecimal(bytes: 8)
         var parts = LoopParts(
             makeCore: { [description] in
-                description.makeCore(
-                    configuration,
-                    ServiceStart(
-                        seed: RandomSource.seed, clientID: clientID, stateDirectory: directory.path, boot: boot))
+                var start = start
+                start.seed = RandomSource.seed
+                return description.makeCore(configuration, start)
             },
             journal: Journal(directory: directory.path, limits: limits),
             link: Link(options, seed: RandomSource.seed), log: log)

@@ -45,22 +45,33 @@ public final class StateDirectory {
     deinit { if lock >= 0 { close(lock) } }
 
     /// The client id of this directory: the role's name and 128 random bits, made once and kept in the file `identity`.
-    /// Nobody can guess it, so nobody can take the session over.
+    /// Nobody can guess it, so nobody can take the session over; so it is never told to anybody but the broker.
     public func identity(role: String) throws(SystemError) -> String {
-        let file = "\(path)/identity"
+        try kept("identity", role: role, randomBytes: 16)
+    }
+
+    /// The name of this directory's instance in the service's record: the role's name and 64 random bits, kept in the
+    /// file `instance`. Everybody may know it; it says nothing about the client id.
+    public func instance(role: String) throws(SystemError) -> String {
+        try kept("instance", role: role, randomBytes: 8)
+    }
+
+    /// A random name that is made once and kept in a file.
+    private func kept(_ name: String, role: String, randomBytes: Int) throws(SystemError) -> String {
+        let file = "\(path)/\(name)"
         if let content = try? readFile(file, limit: 256) {
             let text = String(decoding: content.prefix { $0 != 0x0A }, as: UTF8.self)
-            if text.utf8.count > 32, text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) { return text }
+            if text.utf8.count > 2 * randomBytes, text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) { return text }
         }
-        let identity = "\(role)-\(RandomSource.hexadecimal(bytes: 16))"
+        let made = "\(role)-\(RandomSource.hexadecimal(bytes: randomBytes))"
         let temporary = "\(file).new"
         let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw SystemError("open", temporary) }
         defer { close(descriptor) }
-        try writeAll(descriptor, Array("\(identity)\n".utf8), named: temporary)
+        try writeAll(descriptor, Array("\(made)\n".utf8), named: temporary)
         guard fsync(descriptor) == 0 else { throw SystemError("sync", temporary) }
         guard rename(temporary, file) == 0 else { throw SystemError("rename", temporary) }
         try synchronizeDirectory(path)
-        return identity
+        return made
     }
 }

@@ -42,7 +42,7 @@ import Testing
             #expect(!text.contains(password), "\(name)")
         }
         let hashes = try String(contentsOfFile: path + "/passwords", encoding: .utf8)
-        #expect(hashes.split(separator: "\n").count == 4)
+        #expect(hashes.split(separator: "\n").count == 5)
         #expect(hashes.split(separator: "\n").allSatisfy { $0.contains(":$") })
         let mode = try FileManager.default.attributesOfItem(atPath: path + "/secrets/dispatcher")[.posixPermissions]
         #expect(mode as? Int == 0o600)

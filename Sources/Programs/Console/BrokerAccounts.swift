@@ -68,6 +68,31 @@ struct BrokerListeners: Codable, Hashable, Sendable {
     var socket: String?
     /// The system's user to run as; absent: mosquitto's own choice.
     var runAs: String?
+    /// For clients from outside; absent: nobody from outside.
+    var secure: SecureListener?
+}
+
+/// A listener with TLS on all addresses.
+struct SecureListener: Codable, Hashable, Sendable {
+    /// Its port.
+    var port: Int
+    /// File with the broker's certificate.
+    var certificate: String
+    /// File with its key.
+    var key: String
+    /// File with the authorities that sign the certificates of clients; where it is given, a certificate takes the place
+    /// of a password, and its common name is the account.
+    var clientAuthority: String?
+
+    /// Its lines in the configuration.
+    var lines: [String] {
+        let lines = [
+            "", "listener \(port)", "certfile \(certificate)", "keyfile \(key)", "tls_version tlsv1.2",
+            "max_connections 10000",
+        ]
+        guard let clientAuthority else { return lines }
+        return lines + ["cafile \(clientAuthority)", "require_certificate true", "use_identity_as_username true"]
+    }
 }
 
 /// The shipped configuration of mosquitto (`topics/broker.md`).
@@ -108,6 +133,7 @@ struct BrokerConfiguration: Hashable, Sendable {
         if let user = listeners.runAs { lines.append("user \(user)") }
         lines += ["", "listener \(listeners.port) 127.0.0.1", "max_connections 20000"]
         if let socket = listeners.socket { lines += ["", "listener 0 \(socket)", "max_connections 20000"] }
+        lines += listeners.secure?.lines ?? []
         return lines.joined(separator: "\n") + "\n"
     }
 }

@@ -37,14 +37,32 @@ enum BrokerCommands {
         let port = session.invocation.integer("port") ?? 1883
         guard (1...65_535).contains(port) else { throw .usage("--port \(port): a port is from 1 to 65535") }
         let socket = "\(folder.path)/run/broker.sock"
-        try folder.write(BrokerListeners(port: port, socket: socket.utf8.count < 108 ? socket : nil))
-        let services = UpPrograms.serviceNames
+        let listeners = BrokerListeners(
+            port: port, socket: socket.utf8.count < 108 ? socket : nil, secure: try secureListener(session))
+        try folder.write(listeners)
+        let services = Role.allCases.filter(\.isService).map(\.rawValue)
         try put(services.map { BrokerAccount(name: $0, workspace: nil, roles: [$0]) }, into: folder)
         session.terminal.print(folder.configurationFile)
         session.terminal.say("Accounts: \(services.joined(separator: ", ")); passwords in \(folder.path)/secrets.")
         session.terminal.say("Start it:  mosquitto -c \(folder.configurationFile)")
         session.terminal.say("Then:      martlet broker account add NAME --role operator --dir \(folder.path)")
         return .done
+    }
+
+    /// The listener for clients from outside, when certificates are given.
+    private static func secureListener(_ session: Session) throws(Failure) -> SecureListener? {
+        let invocation = session.invocation
+        let files = ["certificate", "key", "client-authority"].map { invocation.text($0) }
+        guard files.contains(where: { $0 != nil }) || invocation.integer("tls-port") != nil else { return nil }
+        guard let certificate = files[0], let key = files[1] else {
+            throw .usage("a listener with TLS needs --certificate and --key")
+        }
+        for file in files.compactMap(\.self) where !file.hasPrefix("/") || file.contains(where: \.isWhitespace) {
+            throw .usage("\(Terminal.escape(file)) is not the full path of a file, without blanks")
+        }
+        let port = invocation.integer("tls-port") ?? 8883
+        guard (1...65_535).contains(port) else { throw .usage("--tls-port \(port): a port is from 1 to 65535") }
+        return SecureListener(port: port, certificate: certificate, key: key, clientAuthority: files[2])
     }
 
     /// Adds accounts that keep their generated passwords in the folder.
@@ -76,9 +94,15 @@ enum BrokerCommands {
                 meant: Nearest.name(to: role, in: Role.allCases.map(\.rawValue)))
         }
         let isService = roles.contains { Role(rawValue: $0)?.isService ?? false }
-        let workspace = session.invocation.text("workspace") ?? Names.defaultWorkspace
-        guard Names.isName(workspace) else { throw .usage("\"\(Terminal.escape(workspace))\" is no workspace") }
-        let account = BrokerAccount(name: name, workspace: isService ? nil : workspace, roles: roles)
+        guard isService || !(Role(rawValue: name)?.isService ?? false) else {
+            throw .usage(
+                "\"\(name)\" is the name of a service, whose word the dispatcher believes; a person, an application or an "
+                    + "executor needs another name")
+        }
+        let given = session.invocation.text("workspace")
+        if let given, !Names.isName(given) { throw .usage("\"\(Terminal.escape(given))\" is no workspace") }
+        let workspace = isService ? given : given ?? Names.defaultWorkspace
+        let account = BrokerAccount(name: name, workspace: workspace, roles: roles)
         var file = try folder.accounts()
         let isNew = !file.accounts.contains { $0.name == name }
         if isService {
@@ -86,18 +110,48 @@ enum BrokerCommands {
             session.terminal.say("The password of \(name) is in \(folder.secretFile(name)).")
         } else {
             file.put(account)
-            let given = try session.invocation.text("password-file").map { path throws(Failure) in
-                String(decoding: try FileText.read(path, limit: 4096), as: UTF8.self).prefix { $0 != "\n" }
-            }
-            if isNew || given != nil {
-                let password = given.map(String.init) ?? RandomText.password
-                guard !password.isEmpty else { throw .usage("the password file is empty") }
-                try folder.setPasswords([name: password], keeping: file.accounts.map(\.name))
-                if given == nil { session.terminal.print(password) }
+            let names = file.accounts.map(\.name)
+            if session.invocation.has("no-password") {
+                try folder.setPasswords([:], keeping: names.filter { $0 != name })
+            } else if isNew || session.invocation.text("password-file") != nil {
+                let (password, isMade) = try password(session)
+                try folder.setPasswords([name: password], keeping: names)
+                if isMade { session.terminal.print(password) }
             }
             try folder.write(file)
         }
         return apply(folder, session)
+    }
+
+    /// The password from the file that was given, or one that is made.
+    private static func password(_ session: Session) throws(Failure) -> (text: String, isMade: Bool) {
+        guard let path = session.invocation.text("password-file") else { return (RandomText.password, true) }
+        let text = String(decoding: try FileText.read(path, limit: 4096), as: UTF8.self).prefix { $0 != "\n" }
+        guard !text.isEmpty else { throw .usage("the password file is empty") }
+        return (String(text), false)
+    }
+
+    /// `broker account rotate`: another password; whoever is connected with the old one is put out.
+    static func rotate(_ session: Session) throws(Failure) -> ExitStatus {
+        let folder = try existing(session)
+        let name = try session.nameArgument(0)
+        let file = try folder.accounts()
+        guard file.accounts.contains(where: { $0.name == name }) else { throw unknown(name, file) }
+        let (password, isMade) = try password(session)
+        if FileText.exists(folder.secretFile(name)) {
+            try FileText.replace(folder.secretFile(name), Array("\(password)\n".utf8), mode: 0o600)
+            session.terminal.say("The new password of \(name) is in \(folder.secretFile(name)).")
+        } else if isMade {
+            session.terminal.print(password)
+        }
+        try folder.setPasswords([name: password], keeping: file.accounts.map(\.name))
+        return apply(folder, session)
+    }
+
+    private static func unknown(_ name: String, _ file: AccountFile) -> Failure {
+        Failure(
+            .notFound, "there is no account \(name)", code: .notFound,
+            meant: Nearest.name(to: name, in: file.accounts.map(\.name)), tries: ["martlet broker account list"])
     }
 
     /// `broker account remove`: the broker cuts it off at once.
@@ -105,11 +159,7 @@ enum BrokerCommands {
         let folder = try existing(session)
         let name = try session.nameArgument(0)
         var file = try folder.accounts()
-        guard file.accounts.contains(where: { $0.name == name }) else {
-            throw Failure(
-                .notFound, "there is no account \(name)", code: .notFound,
-                meant: Nearest.name(to: name, in: file.accounts.map(\.name)), tries: ["martlet broker account list"])
-        }
+        guard file.accounts.contains(where: { $0.name == name }) else { throw unknown(name, file) }
         file.accounts.removeAll { $0.name == name }
         try folder.setPasswords([:], keeping: file.accounts.map(\.name))
         try folder.write(file)

@@ -4,7 +4,9 @@ import Contract
 enum CommandTable {
     /// Every command, in the order of the help.
     static let commands: [Command] =
-        start + tasks + capabilities + circuits + executors + schedules + checks + watching + brokers + settings + help
+        start + tasks + capabilities + circuits + executors + schedules + checks + watching + doctor + brokers
+        + settings
+        + help
 
     /// Commands that begin something.
     private static let start: [Command] = [
@@ -102,46 +104,4 @@ enum CommandTable {
         Flag("keep", .duration, "how long the result stays on its topic"),
         Flag("dry-run", .none, "asks who could take it, and runs nothing"),
     ]
-
-    /// `broker`.
-    private static let brokers: [Command] = [
-        Command(
-            "broker init", "writes a folder for a broker: mosquitto.conf, rights, the services' accounts",
-            flags: [folderFlag, Flag("port", .integer(1), "the port on loopback; 1883")], shared: [],
-            examples: [Example("martlet broker init --dir /etc/martlet/broker", "A new broker folder.")],
-            details: [
-                "The broker listens on loopback and on a Unix socket in the folder. Passwords of services are generated "
-                    + "into secrets/, readable by their owner alone."
-            ], action: BrokerCommands.initialize),
-        Command(
-            "broker account add", "adds an account, or gives it other roles", arguments: [accountName],
-            flags: [
-                folderFlag,
-                Flag(
-                    "role", .text("ROLE"), "publisher, executor, viewer, operator, dispatcher, scheduler or heartbeat",
-                    repeats: true),
-                Flag("workspace", .text("NAME"), "its workspace; main unless said otherwise"),
-                Flag("password-file", .text("FILE"), "file with the password; else one is made and printed"),
-            ], shared: [],
-            examples: [
-                Example("martlet broker account add alice --role operator", "A person who may see and act."),
-                Example("martlet broker account add label-1 --role executor --password-file pw", "An executor."),
-            ], action: BrokerCommands.add),
-        Command(
-            "broker account list", "lists the accounts with their roles", flags: [folderFlag], shared: [.json],
-            examples: [Example("martlet broker account list", "Who may do what.")], action: BrokerCommands.list),
-        Command(
-            "broker account remove", "removes an account; the broker cuts it off at once", arguments: [accountName],
-            flags: [folderFlag], shared: [],
-            examples: [Example("martlet broker account remove label-1", "Cut it off.")], action: BrokerCommands.remove),
-        Command(
-            "broker apply", "writes the rights anew from accounts.json and makes the broker read them",
-            flags: [folderFlag], shared: [],
-            examples: [Example("martlet broker apply --dir /etc/martlet/broker", "After accounts.json was changed.")],
-            action: BrokerCommands.apply),
-    ]
-
-    private static let folderFlag = Flag(
-        "dir", .text("FOLDER"), "the broker's folder; /etc/martlet/broker for root, else ~/.config/martlet/broker")
-    private static let accountName = Argument("NAME", "the account, which is the principal's name")
 }

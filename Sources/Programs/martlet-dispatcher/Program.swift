@@ -9,7 +9,7 @@ import Shell
             role: "dispatcher", version: "0.1.0", summary: "Accepts intents and gives tasks to executors."
         ) { configuration, start in
             var settings = (try? DispatcherConfiguration(section: configuration.encoded)) ?? DispatcherConfiguration()
-            settings.instance = Names.isName(start.clientID) ? start.clientID : "main"
+            settings.instance = Names.isName(start.instance) ? start.instance : "main"
             settings.version = "0.1.0"
             settings.messageExpiry = configuration.bool("broker.message_expiry")
             return Dispatcher(configuration: settings, seed: start.seed)
