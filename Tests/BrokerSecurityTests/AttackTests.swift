@@ -49,7 +49,8 @@ import TimeModel
     /// Where rights are missing the owner puts its view right again.
     @Test func g16TheOwnerRestoresAPoisonedView() async throws {
         try await SecureFleet.withDispatcher { fleet, _ in
-            _ = try HandExecutor(fleet, "label-1", capability: "print.label")
+            let label = try HandExecutor(fleet, "label-1", capability: "print.label")
+            defer { label.leave() }
             let stranger = try fleet.client(SecureFleet.tester)
             try stranger.subscribe("main/martlet1/capability/+", retained: true)
             let view = "main/martlet1/capability/print.label"
@@ -93,7 +94,8 @@ import TimeModel
     /// A Will may say what its account may say, and no more.
     @Test func aWillIsNoWeapon() async throws {
         try await SecureFleet.withDispatcher { fleet, dispatcher in
-            _ = try HandExecutor(fleet, "label-1", capability: "print.label")
+            let label = try HandExecutor(fleet, "label-1", capability: "print.label")
+            defer { label.leave() }
             let spy = try fleet.client(SecureFleet.tester)
             try spy.subscribe("_sys/martlet1/service/dispatcher/+", retained: true)
             let record = try spy.wait("_sys/").topic

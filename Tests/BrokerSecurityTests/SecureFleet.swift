@@ -110,13 +110,18 @@ final class SecureFleet: Sendable {
             ])
     }
 
-    /// Waits until a service's record says that it is up.
+    /// Waits until a service answers a command. Its record may say "up" an instant before it hears requests.
     func waitUntilUp(_ service: String, _ program: ProgramFixture) throws {
-        let spy = try client(SecureFleet.tester)
-        defer { spy.leave() }
-        try spy.subscribe("_sys/martlet1/service/\(service)/+", retained: true)
-        let up = try? spy.session.wait(timeoutMs: 15_000) { $0.text.contains("\"state\":\"up\"") }
-        guard up != nil else { throw Missing(what: service, output: program.output) }
+        let asker = try client("olga")
+        defer { asker.leave() }
+        let rest = "olga/\(service == "scheduler" ? "schedule" : "capability")/list/ready"
+        try asker.subscribe("main/martlet1/reply/\(rest)")
+        let deadline = SystemClock.monotonic + 15_000
+        while SystemClock.monotonic < deadline, program.isRunning {
+            try asker.publish("main/martlet1/command/\(rest)", "{}")
+            if asker.session.nextMessage(timeoutMs: 100) != nil { return }
+        }
+        throw Missing(what: service, output: program.output)
     }
 
     /// A connected client.
@@ -273,6 +278,9 @@ struct HandExecutor {
         let object = try #require(try JSONSerialization.jsonObject(with: Data(message.payload)) as? [String: Any])
         return (try #require(object["task"] as? String), try #require(object["epoch"] as? Int))
     }
+
+    /// Leaves in an orderly way.
+    func leave() { client.leave() }
 
     /// Sends a report.
     func report(_ task: String, _ payload: String) throws {
