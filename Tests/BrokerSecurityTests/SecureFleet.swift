@@ -37,11 +37,18 @@ final class SecureFleet: Sendable {
     var address: BrokerAddress { BrokerAddress(transport: .tcp, host: "127.0.0.1", port: port) }
 
     /// Sets up and starts a broker; `dispatcher` is the section of that name in the services' configuration.
-    init(dispatcher: String = "{}") async throws {
+    init(dispatcher: String = "{}", secure: SecureListener? = nil) async throws {
         folder = try TemporaryFolder()
         port = try FreePort.take()
         let path = folder.path + "/broker"
-        let made = try await SecureFleet.martlet(["broker", "init", "--dir", path, "--port", String(port)], folder)
+        let certificates = secure.map { listener in
+            [
+                "--tls-port", String(listener.port), "--certificate", listener.certificate, "--key", listener.key,
+                "--client-authority", listener.clientAuthority ?? "",
+            ]
+        }
+        let made = try await SecureFleet.martlet(
+            ["broker", "init", "--dir", path, "--port", String(port)] + (certificates ?? []), folder)
         try #require(made.status == 0, "\(made.errors)")
         let broker = BrokerFolder(path: path, environment: ProcessInfo.processInfo.environment)
         try BrokerCommands.put(SecureFleet.people, into: broker)
@@ -68,8 +75,10 @@ final class SecureFleet: Sendable {
     }
 
     /// Hands a fleet to `body` and ends it whatever happens.
-    static func run(dispatcher: String = "{}", _ body: (SecureFleet) async throws -> Void) async throws {
-        let fleet = try await SecureFleet(dispatcher: dispatcher)
+    static func run(
+        dispatcher: String = "{}", secure: SecureListener? = nil, _ body: (SecureFleet) async throws -> Void
+    ) async throws {
+        let fleet = try await SecureFleet(dispatcher: dispatcher, secure: secure)
         do { try await body(fleet) } catch {
             await fleet.process.end()
             throw error
