@@ -34,6 +34,7 @@ let package = Package(
         .executable(name: "martlet-dispatcher", targets: ["martlet-dispatcher"]),
         .executable(name: "martlet-scheduler", targets: ["martlet-scheduler"]),
         .executable(name: "martlet-heartbeat", targets: ["martlet-heartbeat"]),
+        .executable(name: "martlet-monitor", targets: ["martlet-monitor"]),
         .executable(name: "martlet-executor", targets: ["martlet-executor"]),
         .executable(name: "martlet-simulate", targets: ["martlet-simulate"]),
         .library(name: "Martlet", targets: ["Martlet", "Contract", "Wire"]),
@@ -66,6 +67,9 @@ let package = Package(
             name: "HeartbeatCore", dependencies: machines + ["Timing"], path: "Sources/Cores/HeartbeatCore",
             exclude: ["README.md"], swiftSettings: pure),
         .target(
+            name: "MonitorCore", dependencies: machines, path: "Sources/Cores/MonitorCore", exclude: ["README.md"],
+            swiftSettings: pure),
+        .target(
             name: "ExecutorCore", dependencies: machines, path: "Sources/Cores/ExecutorCore", exclude: ["README.md"],
             swiftSettings: pure),
         // Floor 4: the simulator, and the shell that talks.
@@ -80,6 +84,7 @@ let package = Package(
         program("martlet-dispatcher", ["DispatcherCore"]),
         program("martlet-scheduler", ["SchedulerCore", "Timing"]),
         program("martlet-heartbeat", ["HeartbeatCore", "Timing"]),
+        program("martlet-monitor", ["MonitorCore"]),
         program("martlet-executor", ["ExecutorCore"]),
         .target(
             name: "Martlet", dependencies: shell + ["ExecutorCore"], path: "Sources/Programs/Martlet",

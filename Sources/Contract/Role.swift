@@ -91,7 +91,7 @@ private struct Rows {
         [
             read("executor", "+", "+"), read("offer", "+"), read("capability", "+"), read("circuit", "#"),
             read("schedule", "+"), read("check", "+"), read("liveness", "+"), read("alert", "+"),
-            read("notify", "+", "+"),
+            read("notify", "+", "+"), read("summary", "+", "+"),
         ]
     }
 
@@ -128,7 +128,9 @@ private struct Rows {
         ]
     }
 
-    var monitor: [AccessRule] { [AccessRule(.read, "\(workspace)/\(Names.protocolLevel)/#")] }
+    var monitor: [AccessRule] {
+        [AccessRule(.read, "\(workspace)/\(Names.protocolLevel)/#"), write("summary", "+", "+")]
+    }
 
     /// What each service has beside its own rows: commands of its nouns, events, alerts, notifications, its records.
     func service(_ name: String, _ principal: String) -> [AccessRule] {

@@ -62,6 +62,8 @@ public struct Topic: Hashable, Sendable {
         case dead(capability: String, id: String)
         /// A notification.
         case notify(channel: String, key: String)
+        /// Rolling numbers of one capability, executor, type or workspace.
+        case summary(by: String, name: String)
         /// A service's own record.
         case service(name: String, instance: String)
         /// A service's numbers.
@@ -147,6 +149,7 @@ public struct Topic: Hashable, Sendable {
         case ("log", 2): .log(request: at(0), record: at(1))
         case ("dead", 2): .dead(capability: at(0), id: at(1))
         case ("notify", 2): .notify(channel: at(0), key: at(1))
+        case ("summary", 2): .summary(by: at(0), name: at(1))
         case ("service", 2): .service(name: at(0), instance: at(1))
         case ("metrics", 1): .metrics(name: at(0))
         default: nil
@@ -179,6 +182,7 @@ public struct Topic: Hashable, Sendable {
         case .log(let request, let record): ("log", [request, record])
         case .dead(let c, let id): ("dead", [c, id])
         case .notify(let channel, let k): ("notify", [channel, k])
+        case .summary(let by, let name): ("summary", [by, name])
         case .service(let name, let instance): ("service", [name, instance])
         case .metrics(let name): ("metrics", [name])
         }

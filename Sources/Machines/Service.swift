@@ -212,6 +212,8 @@ public enum ServiceInput: Sendable {
     case started
     /// The broker has accepted the connection. The core subscribes and re-publishes what it owns.
     case connected
+    /// Told before `connected` when the broker kept nothing of an earlier connection: what was sent since is lost.
+    case sessionLost
     /// The connection is gone. Nothing can be published until `connected`.
     case disconnected
     /// A message came.
@@ -222,6 +224,8 @@ public enum ServiceInput: Sendable {
     case wake
     /// A child ended.
     case childEnded(id: Int, ChildOutcome)
+    /// Something about the archive, for a service that has one. The first, `opened`, follows `started`.
+    case archive(ArchiveEvent)
     /// The journal cannot be written (`false`) or can be again (`true`).
     case journalWritable(Bool)
     /// SIGTERM: begin nothing new, finish, then `quit`.
@@ -243,6 +247,8 @@ public enum ServiceEffect: Equatable, Sendable {
     case startChild(ChildRequest)
     /// End a child's process group: SIGTERM, then SIGKILL after its grace.
     case stopChild(id: Int)
+    /// Something for the archive, of a service that has one.
+    case archive(ArchiveRequest)
     /// Write a log line.
     case log(LogEvent)
     /// Tell the service manager one line of status.

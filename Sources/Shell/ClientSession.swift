@@ -218,7 +218,7 @@ public final class ClientSession {
             let refusal = ClientError.refused(topic: topic, reason: reason)
             lastRefusal = refusal
             if let token { refusals[token] = refusal }
-        case .subscribed, .evictedRepeatedly: break
+        case .subscribed, .evictedRepeatedly, .sessionLost: break
         }
     }
 }

@@ -32,6 +32,7 @@ extension EventLoop {
             return
         }
         recoverAt = nil
+        archive.startAgain()
         recoveryBackoff = ReconnectBackoff(seed: RandomSource.seed)
         log(.info, "journal_recovered", "The journal can be written again")
         core.handle(.started, at: now, emitting: &effects)

@@ -6,6 +6,7 @@ import TimeModel
 extension EventLoop {
     /// Lets the core handle everything that has come.
     func handleInputs(clockSet: Bool, at now: Now) {
+        for event in archive.takeEvents() { core.handle(.archive(event), at: now, emitting: &effects) }
         deliver(parts.link.takeEvents(), at: now)
         for (id, outcome) in children.takeEnded() {
             core.handle(.childEnded(id: id, outcome), at: now, emitting: &effects)
@@ -28,7 +29,7 @@ extension EventLoop {
                 continue
             }
             switch event {
-            case .connected, .disconnected:
+            case .connected, .disconnected, .sessionLost:
                 for message in later { core.handle(.message(message), at: now, emitting: &effects) }
                 later.removeAll()
             default: break
@@ -41,6 +42,7 @@ extension EventLoop {
     private func note(_ event: LinkEvent, at now: Now) {
         switch event {
         case .message, .subscribed: break
+        case .sessionLost: core.handle(.sessionLost, at: now, emitting: &effects)
         case .connected:
             toldConnected = true
             everConnected = true
@@ -80,6 +82,7 @@ extension EventLoop {
         for effect in effects {
             if case .append(let record) = effect { parts.journal.append(record) }
         }
+        archive.commit(effects, at: now)
         guard parts.journal.hasPending else { return true }
         let slowest = parts.journal.slowestSync
         do throws(SystemError) {
@@ -101,6 +104,7 @@ extension EventLoop {
         for effect in wanted {
             switch effect {
             case .append: break
+            case .archive(let request): archive.perform(request, at: now)
             case .publish(let message): publish(message)
             case .subscribe(let subscriptions):
                 if toldConnected, !parts.link.subscribe(subscriptions) { queueFull("a subscription") }

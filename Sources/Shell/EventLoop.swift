@@ -13,6 +13,8 @@ public struct LoopParts<Core: Service> {
     public var link: Link
     /// Where log lines go.
     public var log: LogWriter
+    /// The store of a service that keeps more than its journal.
+    public var archive: (any Archive)?
     /// The service manager.
     public var notifier = ServiceNotifier()
     /// Topics whose messages are handled before others that came with them: beats and reports, so that load alone
@@ -55,6 +57,7 @@ public final class EventLoop<Core: Service> {
     let parts: LoopParts<Core>
     var core: Core
     let children = ChildTable()
+    let archive: ArchiveTurns
     var effects: [ServiceEffect] = []
     /// What the core believes about the connection.
     var toldConnected = false
@@ -86,6 +89,7 @@ public final class EventLoop<Core: Service> {
     public init(_ parts: LoopParts<Core>) throws(SystemError) {
         self.parts = parts
         core = parts.makeCore()
+        archive = ArchiveTurns(parts.archive, log: parts.log)
         platform_ignore_broken_pipe()
         timer = platform_timer_descriptor()
         clockWatch = platform_clock_watch_descriptor()
@@ -114,6 +118,7 @@ public final class EventLoop<Core: Service> {
             .info, "journal_read", "The journal was read",
             ["records": recovery.records, "bytes": recovery.bytes])
         let now = SystemClock.now
+        try archive.open(at: now)
         core.handle(.started, at: now, emitting: &effects)
         nextAlive = parts.notifier.watchdogInterval.map { now.monotonic + $0 }
         if commit(at: now) { perform(at: now) }
@@ -179,7 +184,8 @@ public final class EventLoop<Core: Service> {
         }
         let next = wakes.compactMap { $0 }.min()
         // Work that is finished may have left events behind that no descriptor announces.
-        let soonest = parts.link.hasEvents || children.hasEnded ? MonotonicTime(milliseconds: 0) : next
+        let soonest =
+            parts.link.hasEvents || children.hasEnded || archive.hasEvents ? MonotonicTime(milliseconds: 0) : next
         guard soonest != armedFor else { return }
         armedFor = soonest
         platform_timer_arm(timer, Int64(soonest?.milliseconds ?? -1))

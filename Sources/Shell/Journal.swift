@@ -9,6 +9,8 @@ public enum JournalFault: Error, Hashable, Sendable, CustomStringConvertible {
     case system(SystemError)
     /// Bytes before the end are not what was written. Nothing is cut; somebody must look.
     case damaged(path: String, offset: Int, reason: String)
+    /// The archive beside it cannot be used.
+    case archive(String)
     /// A newer release has written it.
     case newerFormat(path: String, found: Int, known: Int)
     /// A record has a form that the program does not know.
@@ -18,6 +20,7 @@ public enum JournalFault: Error, Hashable, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .system(let error): return error.description
+        case .archive(let reason): return reason
         case .damaged(let path, let offset, let reason):
             return "the journal \(path) is damaged at byte \(offset): \(reason); restore it from a copy"
         case .newerFormat(let path, let found, let known):

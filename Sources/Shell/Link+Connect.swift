@@ -110,7 +110,7 @@ extension Link {
     }
 
     /// libmosquitto has the broker's answer to the connection request.
-    func answered(_ code: Int32, _ properties: OpaquePointer?) {
+    func answered(_ code: Int32, _ flags: Int32, _ properties: OpaquePointer?) {
         callbacks += 1
         var limit: UInt16 = 0
         let given = mosquitto_property_read_int16(
@@ -125,6 +125,7 @@ extension Link {
         state = .open(since: SystemClock.monotonic)
         // The library's words are of use when a connection fails; on an open one it would word every packet.
         mosquitto_log_callback_set(handle, nil)
+        if flags & 1 == 0 { events.append(.sessionLost) }
         events.append(.connected)
     }
 
@@ -149,7 +150,7 @@ private func link(_ object: UnsafeMutableRawPointer?) -> Link? {
 private func connectCallback(
     _: OpaquePointer?, object: UnsafeMutableRawPointer?, code: Int32, flags: Int32, properties: OpaquePointer?
 ) {
-    link(object)?.answered(code, properties)
+    link(object)?.answered(code, flags, properties)
 }
 
 private func disconnectCallback(

@@ -7,6 +7,8 @@ public import TimeModel
 
 /// What a link has to tell, in the order in which it happened.
 public enum LinkEvent: Sendable {
+    /// The broker kept nothing of an earlier connection; told before `connected`.
+    case sessionLost
     /// The broker has accepted the connection.
     case connected
     /// An accepted connection is gone, for this reason.

@@ -41,6 +41,11 @@ public struct ServiceDescription<Core: Service> {
     /// Milliseconds from SIGTERM to the end, for a core that does not quit by itself; 5000 unless set.
     public var leaveTime: (Configuration) -> Int = { _ in LoopTiming.leaveTime }
 
+    /// Makes the store of a service that keeps more than its journal.
+    public var makeArchive: (Configuration, ServiceStart) -> (any Archive)? = { _, _ in nil }
+    /// Seconds for which the broker keeps the session of a service that is away; an hour unless set.
+    public var sessionSeconds = 3600
+
     /// Looked at once a minute: whether something outside of the configuration changed, so that all is read again.
     public var hasChanged: (Configuration) -> Bool = { _ in false }
 
@@ -133,6 +138,7 @@ public struct ServiceRunner<Core: Service> {
         guard case .success(let address) = BrokerKeys.address(configuration) else { return 78 }
         var options = ConnectionOptions(address: address, clientID: start.clientID)
         BrokerKeys.apply(configuration, section: description.role, to: &options)
+        options.sessionExpirySeconds = description.sessionSeconds
         var limits = Journal.Limits()
         limits.freeSpace = configuration.integer("journal.free_space_bytes")
         limits.compactionFloor = configuration.integer("journal.compaction_floor_bytes")
@@ -144,6 +150,7 @@ public struct ServiceRunner<Core: Service> {
             },
             journal: Journal(directory: directory.path, limits: limits),
             link: Link(options, seed: RandomSource.seed), log: log)
+        parts.archive = description.makeArchive(configuration, start)
         parts.servedFirst = description.servedFirst
         parts.leaveTime = description.leaveTime(configuration)
         parts.reload = { reload(arguments, running: configuration, log: log) }

@@ -76,6 +76,12 @@ public final class ServiceNode<S: Service> {
     /// Between two compactions of the journal, in records; 0: never.
     public var compactEvery = 2000
 
+    /// The store of a service that keeps more than its journal, on a disk of its own; made anew at each start.
+    public var makeArchive: () -> (any Archive)? = { nil }
+    /// What a crash does to the disk of the archive.
+    public var crashArchive: () -> Void = {}
+
+    private var archive: (any Archive)?
     private let world: World
     private let make: (UInt64) -> S
     private var client: SimulatedClient?
@@ -113,11 +119,15 @@ public final class ServiceNode<S: Service> {
         client = SimulatedClient(
             world, name: name, username: name, keepsSession: true,
             handlers: SimulatedClient.Handlers(
-                connected: { [weak self] in self?.enqueue(.connected, nil, generation) },
+                connected: { [weak self] in
+                    if self?.client?.hadSession == false { self?.enqueue(.sessionLost, nil, generation) }
+                    self?.enqueue(.connected, nil, generation)
+                },
                 disconnected: { [weak self] in self?.lostConnection(generation) },
                 message: { [weak self] in self?.enqueue(.message($0), $1, generation) },
                 delivered: { [weak self] in self?.enqueue(.delivered(token: $0), nil, generation) }))
         enqueue(.started, nil, generation)
+        openArchive(generation)
         reconnects = 0
         client?.connect(will: fresh.will())
     }
@@ -128,6 +138,8 @@ public final class ServiceNode<S: Service> {
         world.note("\(name) is killed")
         world.hash("kill \(name)")
         disk.crash(keepsUnsynced: keepsUnsynced)
+        archive = nil
+        crashArchive()
         client?.kill(noticeMs: noticeMs)
         client = nil
         core = nil
@@ -221,8 +233,10 @@ public final class ServiceNode<S: Service> {
         }
         if point == .beforeAppend { return kill() }
         for case .append(let record) in effects { disk.append(record) }
+        for case .archive(.record(let record)) in effects { archive?.add(record) }
         if point == .beforeSync { return kill(keepsUnsynced: world.random.chance(1, of: 2)) }
         disk.sync()
+        if let event = archive?.commit(at: clock.now(world.time)) { enqueue(.archive(event), nil, generation) }
         if point == .beforePublish { return kill() }
         if !speaksBeforeSync {
             for effect in effects { apply(effect) }
@@ -247,7 +261,22 @@ public final class ServiceNode<S: Service> {
             inbox.removeAll()
             generation += 1
             quitted(status, reason)
-        case .append, .startChild, .stopChild, .status, .ready: break
+        case .archive(.ask(let id, let question)):
+            guard let archive else { return }
+            let answer = archive.answer(question, at: clock.now(world.time))
+            enqueue(.archive(.answered(id: id, answer)), nil, generation)
+        case .append, .startChild, .stopChild, .status, .ready, .archive: break
+        }
+    }
+
+    private func openArchive(_ generation: Int) {
+        archive = makeArchive()
+        guard let archive else { return }
+        do throws(ArchiveFault) {
+            try archive.open(at: clock.now(world.time))
+            enqueue(.archive(archive.opening), nil, generation)
+        } catch {
+            violated("\(name): the archive cannot be opened: \(error)")
         }
     }
 

@@ -44,6 +44,9 @@ public final class SimulatedClient {
     private var unacknowledged: [Unacknowledged] = []
     private var nextID = 1
 
+    /// Whether the broker still had the session at the last connect.
+    public private(set) var hadSession = false
+
     /// A client that is not connected.
     public init(_ world: World, name: String, username: String, keepsSession: Bool, handlers: Handlers) {
         self.world = world
@@ -123,8 +126,9 @@ public final class SimulatedClient {
     func receive(_ number: Int, _ packet: Packet) {
         guard connection == number else { return }
         switch packet {
-        case .connected:
+        case .connected(let present):
             isConnected = true
+            hadSession = present
             for entry in unacknowledged { send(entry, duplicate: true) }
             handlers.connected()
         case .publish(let message, let id, _): handlers.message(message, id)

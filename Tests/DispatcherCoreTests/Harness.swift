@@ -82,7 +82,7 @@ struct Harness {
                 logs.append(event)
                 #expect(event.level != .error, "\(event)")
             case .quit: quit = effect
-            case .startChild, .stopChild, .status, .ready: break
+            case .startChild, .stopChild, .status, .ready, .archive: break
             }
         }
         if acknowledges { for token in tokens { handle(.delivered(token: token)) } }

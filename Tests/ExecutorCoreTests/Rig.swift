@@ -64,7 +64,7 @@ final class Rig {
         case .startChild(let request): children.append(request)
         case .stopChild(let id): stopped.append(id)
         case .log(let event): events.append(event)
-        case .status: break
+        case .status, .archive: break
         case .ready: isReady = true
         case .quit: hasQuit = true
         }

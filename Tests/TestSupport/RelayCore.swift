@@ -5,6 +5,8 @@ public import TimeModel
 /// it subscribes to; once that came back it says so on `ready`.
 public struct RelayCore: Service {
     /// What was recorded, in order.
+    /// What it heard of the archive.
+    public var archived: [ArchiveEvent] = []
     public var seen: [String] = []
     private var known: Set<String> = []
     /// How often a run began.
@@ -45,6 +47,8 @@ public struct RelayCore: Service {
             effects.append(.subscribe([Subscription(filter: "up", wantsRetained: true)]))
             for (index, id) in seen.enumerated() { effects.append(relay(id, token: index)) }
         case .disconnected: order.append("disconnected")
+        case .sessionLost: break
+        case .archive(let event): archived.append(event)
         case .message(let message): take(message, emitting: &effects)
         case .delivered(let token): delivered.append(token)
         case .wake:

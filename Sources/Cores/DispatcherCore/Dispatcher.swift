@@ -123,7 +123,7 @@ public struct Dispatcher: Service {
         case .message(let message): receive(message)
         case .delivered(let token): delivered(token)
         case .wake: break
-        case .childEnded: break
+        case .childEnded, .archive, .sessionLost: break
         case .journalWritable(let flag): journalWritable(flag)
         case .terminate: terminate()
         case .reload(let bytes): reload(bytes)

@@ -104,7 +104,7 @@ public struct ExecutorMachine: Service, Equatable {
         case .disconnected: disconnect()
         case .message(let message): receive(message)
         case .delivered: becomeReady()
-        case .wake: break
+        case .wake, .archive, .sessionLost: break
         case .childEnded(let id, let outcome): childEnded(id, outcome)
         case .journalWritable(let flag): setJournal(writable: flag)
         case .terminate: terminate()

@@ -85,7 +85,7 @@ final class BenchLoop {
             if forbidden { throw Failure(.forbidden, "the broker refuses \(entry.name): \(reason)") }
         case .disconnected(let reason):
             throw Failure(.ownFault, "a connection of the load was lost, so that nothing was measured: \(reason)")
-        case .connected, .delivered, .subscribed, .evictedRepeatedly: return
+        case .connected, .sessionLost, .delivered, .subscribed, .evictedRepeatedly: return
         }
     }
 

@@ -110,7 +110,7 @@ struct ExecutorHome: Resident {
             case .startChild(let request): start(request)
             case .stopChild(let id): askToStop(id, .stopped)
             case .quit: isDone = true
-            case .append, .log, .status, .ready: break
+            case .append, .log, .status, .ready, .archive: break
             }
         }
     }

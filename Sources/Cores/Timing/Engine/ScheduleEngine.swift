@@ -82,7 +82,7 @@ public struct ScheduleEngine: Service {
         case .disconnected: disconnect()
         case .message(let message): receive(message, now)
         case .delivered(let token): outbox.delivered(token)
-        case .wake, .childEnded: break
+        case .wake, .childEnded, .archive, .sessionLost: break
         case .journalWritable(let writable): setJournal(writable: writable, now)
         case .terminate: terminate(now)
         case .reload(let configuration): reload(configuration, now)
