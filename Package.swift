@@ -75,7 +75,9 @@ let package = Package(
         // Floor 4: the simulator, and the shell that talks.
         .target(
             name: "Simulation",
-            dependencies: machines + ["Timing", "DispatcherCore", "SchedulerCore", "HeartbeatCore", "ExecutorCore"],
+            dependencies: machines + [
+                "Timing", "DispatcherCore", "SchedulerCore", "HeartbeatCore", "MonitorCore", "ExecutorCore",
+            ],
             path: "Sources/Simulation", swiftSettings: pure),
         .target(
             name: "Shell", dependencies: machines + ["CMosquitto", "CPlatform"], path: "Sources/Shell",
@@ -114,7 +116,7 @@ let package = Package(
             "ConsoleTests",
             [
                 "Contract", "Console", "Machine", "Shell", "TestSupport", "martlet", "martlet-dispatcher",
-                "martlet-scheduler", "martlet-heartbeat",
+                "martlet-scheduler", "martlet-heartbeat", "martlet-monitor",
                 "martlet-executor",
             ]),
         tests(
@@ -127,6 +129,8 @@ let package = Package(
         .testTarget(
             name: "TimingTests", dependencies: base + ["Contract", "Timing"], path: "Tests/TimingTests",
             exclude: ["Fixtures"], swiftSettings: common),
+        tests("MonitorCoreTests", ["Contract", "Machine", "MonitorCore", "Simulation"]),
+        tests("MonitorProgramTests", ["Contract", "Machine", "Shell", "TestSupport", "martlet-monitor"]),
         tests(
             "SchedulerCoreTests",
             ["Contract", "Machine", "Timing", "SchedulerCore", "DispatcherCore", "Simulation"]),

@@ -76,6 +76,7 @@ public struct HistoryRecord: Hashable, Sendable {
 extension HistoryRecord: WireReadable, WireWritable {
     /// Reads a record.
     public init(from reader: inout JSONReader) throws(WireError) {
+        let before = reader
         self.init(.result, at: WallTime(milliseconds: 0), workspace: "", subject: "")
         try reader.beginObject()
         while let key = reader.nextKey() {
@@ -86,6 +87,7 @@ extension HistoryRecord: WireReadable, WireWritable {
             if reader.takeNull() { continue }
             try read(key, &reader)
         }
+        if workspace.isEmpty || subject.isEmpty { throw before.refused("a record needs workspace and subject") }
     }
 
     private mutating func read(_ key: String, _ reader: inout JSONReader) throws(WireError) {

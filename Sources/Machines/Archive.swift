@@ -1,3 +1,4 @@
+public import TimeModel
 public import Wire
 
 /// A store beside the journal, for what is too much to be a core's state: records that are only added, and questions
@@ -42,8 +43,8 @@ public enum ArchiveEvent: Equatable, Sendable {
     case opened(RawJSON, digests: [UInt64])
     /// The answer to a question.
     case answered(id: Int, RawJSON)
-    /// So many records could not be written, for this reason; they are gone.
-    case lost(count: Int, reason: String)
+    /// So many records could not be written, for this reason; they are gone. The oldest tells of the moment `since`.
+    case lost(count: Int, since: WallTime, reason: String)
     /// It can be written again.
     case recovered
 }

@@ -1,6 +1,7 @@
 import DispatcherCore
 import Determinism
 import HeartbeatCore
+import MonitorCore
 import SchedulerCore
 import Timing
 
@@ -21,6 +22,15 @@ public enum Swarm {
             return run.run()
         }
         if service == "heartbeat" { return runHeartbeat(seed: seed, tell: tell) }
+        if service == "monitor" {
+            let run = MonitorRun(seed: seed) { seed in
+                var settings = MonitorSettings()
+                settings.boot = "m\(seed % 1_000_000_007)"
+                return MonitorCore(settings: settings)
+            }
+            run.world.tell = tell
+            return run.run()
+        }
         let run = DispatcherRun(seed: seed, mutant: mutant) { seed in
             var configuration = DispatcherConfiguration()
             configuration.taskEvents = true

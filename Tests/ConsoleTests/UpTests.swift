@@ -10,7 +10,7 @@ import Testing
         #expect(outcome.status == 0, "\(outcome.output)\(outcome.errors)")
         let lines = outcome.output.split(separator: "\n")
         #expect(lines.first?.hasPrefix("martlet 0.1.0   everything in ") == true)
-        #expect(lines.contains { $0.hasPrefix("services    dispatcher  scheduler") })
+        #expect(lines.contains { $0.hasPrefix("services    dispatcher  scheduler  monitor") })
         #expect(lines.contains { $0.hasPrefix("executor    demo  (demo.echo") })
         #expect(lines.contains { $0.hasPrefix("task        demo.echo {\"hello\":1}  success {\"hello\":1}  ") })
         #expect(!FileManager.default.fileExists(atPath: home.path + "/up/processes"))
@@ -81,7 +81,8 @@ import Testing
         #expect(try await martlet(["executor", "list"], home).output.contains("demo"))
         #expect(try await martlet(["capability", "get", "demo.echo"], home).output.contains("circuit closed"))
         #expect(try await martlet(["run", "demo.echo", "--dry-run"], home).output.contains("could start now"))
-        #expect(try await martlet(["top", "--once"], home).output.contains("up: dispatcher heartbeat scheduler"))
+        #expect(
+            try await martlet(["top", "--once"], home).output.contains("up: dispatcher heartbeat monitor scheduler"))
         let tail = try await martletTail(home)
         #expect(tail.contains("TASK_FINISHED"))
         let names = try await martlet(["completion", "names", "capability"], home)

@@ -16,6 +16,7 @@ enum Codecs {
             return nil  // documents: see `ServiceTests`
         case let command where command.hasPrefix("command_schedule_") || command.hasPrefix("command_check_"):
             return of(ScheduleCommand.self)
+        case let command where command.hasPrefix("command_history_"): return of(HistoryCommand.self)
         default:
             let dispatchers = Noun.allCases.filter { $0.service == "dispatcher" }
             let isCommand = dispatchers.contains { message.hasPrefix("command_\($0.rawValue)_") }
@@ -31,6 +32,8 @@ enum Codecs {
         "beat": of(Beat.self), "capability": of(CapabilityView.self), "circuit": of(CircuitView.self),
         "event": of(Event.self), "alert": of(Alert.self), "service": of(ServiceRecord.self),
         "schedule_view": of(ScheduleView.self), "check_view": of(ScheduleView.self), "liveness": of(LivenessView.self),
+        "summary": of(HistorySummary.self), "history_record": of(HistoryRecord.self),
+        "history_gap": of(HistoryGap.self),
     ]
 
     private static func of<Message: WireReadable & WireWritable & SendableMetatype>(_ type: Message.Type) -> RoundTrip {

@@ -101,6 +101,9 @@ import Wire
         #expect(try list("liveness.json#/properties/verdict") == Set(Verdict.allCases.map(\.rawValue)))
         #expect(try list("liveness.json#/properties/reason") == Set(VerdictReason.allCases.map(\.rawValue)))
         #expect(try list("service.json#/properties/state") == Set(ServiceRecord.State.allCases.map(\.rawValue)))
+        #expect(try list("history_record.json#/properties/record") == Set(RecordKind.allCases.map(\.rawValue)))
+        #expect(try list("history_gap.json#/properties/reason") == Set(HistoryGap.Reason.allCases.map(\.rawValue)))
+        #expect(try list("command_history_stats.json#/properties/by") == Set(HistoryDimension.allCases.map(\.rawValue)))
         #expect(try list("event.json#/properties/event") == Set(EventName.allCases.map(\.rawValue)))
     }
 }

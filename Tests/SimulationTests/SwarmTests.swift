@@ -35,6 +35,10 @@ import Testing
         #expect(found != nil, "\(mutant.rawValue) went unnoticed")
     }
 
+    @Test(arguments: [UInt64](1...10)) func theHistoryHoldsWhatWasSentOrStatesItAsMissing(_ seed: UInt64) {
+        #expect(Swarm.run(service: "monitor", seed: seed).violations == [])
+    }
+
     @Test(arguments: Mutant.allCases) func aPlantedBugIsFound(_ mutant: Mutant) {
         let found = (1...200).first { seed in
             !Swarm.run(service: "dispatcher", seed: UInt64(seed), mutant: mutant).violations.isEmpty

@@ -15,15 +15,17 @@ enum ImportRules {
         ("Sources/Cores/DispatcherCore", machine),
         ("Sources/Cores/SchedulerCore", machine.union(["Timing"])),
         ("Sources/Cores/HeartbeatCore", machine.union(["Timing"])),
+        ("Sources/Cores/MonitorCore", machine),
         ("Sources/Cores/ExecutorCore", machine),
         (
             "Sources/Simulation",
-            machine.union(["Timing", "DispatcherCore", "SchedulerCore", "HeartbeatCore", "ExecutorCore"])
+            machine.union(["Timing", "DispatcherCore", "SchedulerCore", "HeartbeatCore", "MonitorCore", "ExecutorCore"])
         ),
         ("Sources/Shell", machine.union(["CMosquitto", "CPlatform", "Glibc"])),
         ("Sources/Programs/martlet-dispatcher", shell.union(["DispatcherCore"])),
         ("Sources/Programs/martlet-scheduler", shell.union(["SchedulerCore", "Timing"])),
         ("Sources/Programs/martlet-heartbeat", shell.union(["HeartbeatCore", "Timing"])),
+        ("Sources/Programs/martlet-monitor", shell.union(["MonitorCore"])),
         ("Sources/Programs/martlet-executor", shell.union(["ExecutorCore"])),
         ("Sources/Programs/Martlet", shell.union(["ExecutorCore", "Synchronization"])),
         ("Sources/Programs/martlet-simulate", shell.subtracting(["Shell"]).union(["Simulation"])),

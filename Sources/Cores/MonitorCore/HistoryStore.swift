@@ -70,6 +70,7 @@ public final class HistoryStore: Archive {
             }
             try takeUp(name, size, isLast: index == names.count - 1)
         }
+        takeReserve()
         try readDigests()
         nextUpkeep = now.monotonic
     }
@@ -129,10 +130,13 @@ public final class HistoryStore: Archive {
         return .opened(state, digests: digests)
     }
 
-    /// The latest moment that a record tells of.
+    /// The moment that the newest record of a message tells of; the monitor's own records are none.
     private var latest: Int? {
-        let row = active?.rows.last.map { Int($0.at) }
-        return [row, sealed.last?.latest].compactMap { $0 }.max()
+        let own = [RecordKind.metric, .gap].map { HistoryRow.number(of: $0) }
+        if let row = active?.rows.last(where: { !own.contains($0.record) }) { return Int(row.at) }
+        guard let segment = sealed.last else { return nil }
+        let rows = try? segment.rows(max(0, segment.count - 1000)..<segment.count, files)
+        return rows?.last { !own.contains($0.record) }.map { Int($0.at) } ?? segment.latest
     }
 
     /// How much there is.
@@ -166,15 +170,54 @@ public final class HistoryStore: Archive {
         do throws(ArchiveFault) {
             try write(at: now)
         } catch {
+            let since = pendingRecords.map(\.record.at).min() ?? now.wall
+            if !isFailing { state(since, at: now) }
             isFailing = true
-            return .lost(count: pendingRecords.count, reason: error.description)
+            return .lost(count: pendingRecords.count, since: since, reason: error.description)
         }
         return recovered()
+    }
+
+    /// Space that is given up when the disk is full, so that at least this can be written: from when on something is
+    /// missing. Without an end it stands for a monitor that died before it could say more.
+    private func state(_ since: WallTime, at now: Now) {
+        var gap = HistoryGap(.notWritten)
+        gap.from = since
+        var record = HistoryRecord(.gap, at: now.wall, workspace: Names.systemWorkspace, subject: "monitor")
+        (record.type, record.code, record.body) = ("monitor", gap.reason.rawValue, gap.raw)
+        record.number = nextNumber
+        let line = HistoryLine.encode(record)
+        do throws(ArchiveFault) {
+            try cutIfNeeded()
+            try files.remove(HistoryStore.reserve)
+            var segment = active ?? ActiveSegment(SegmentName(day: SegmentName.day(now.wall), first: nextNumber))
+            mustCut = true
+            try files.append(line, to: segment.name.data)
+            try files.sync(segment.name.data)
+            mustCut = false
+            segment.add(record, length: line.count)
+            active = segment
+            nextNumber += 1
+        } catch {
+            events.append(LogEvent(.warning, "gap_not_written", "A gap cannot be stated: \(error)"))
+        }
+    }
+
+    /// The file whose space is given up.
+    private static let reserve = "reserve"
+    private static let reserveBytes = 4096
+
+    /// Takes that space again; without it a full disk leaves no room to say so.
+    private func takeReserve() {
+        if (try? files.size(of: HistoryStore.reserve)) == HistoryStore.reserveBytes { return }
+        let blanks = [UInt8](repeating: 0x20, count: HistoryStore.reserveBytes)
+        try? files.replace(HistoryStore.reserve, with: blanks)
     }
 
     private func recovered() -> ArchiveEvent? {
         guard isFailing else { return nil }
         isFailing = false
+        takeReserve()
         return .recovered
     }
 

@@ -37,7 +37,7 @@ extension MonitorCore {
         case .answered(let id, let answer):
             guard let purpose = questions.removeValue(forKey: id) else { return }
             answered(purpose, answer, now)
-        case .lost(let count, let reason): lost(count, reason, now)
+        case .lost(let count, let since, let reason): lost(count, since, reason)
         case .recovered: recovered(now)
         }
     }
@@ -120,10 +120,10 @@ extension MonitorCore {
                     ])))
     }
 
-    /// The broker kept nothing: whatever was sent since the last message is not in the history. A monitor that never
-    /// heard anything misses nothing.
+    /// The broker kept nothing: whatever was sent since the last recorded message is not in the history. A monitor that
+    /// was never connected misses nothing.
     mutating func sessionLost(_ now: Now) {
-        guard let heardAt else { return }
+        guard let heardAt = heardAt.map({ min($0, now.wall) }) else { return }
         var gap = HistoryGap(.sessionLost)
         gap.from = heardAt
         gap.to = now.wall
@@ -132,17 +132,19 @@ extension MonitorCore {
         cursors.removeAll()
     }
 
-    private mutating func lost(_ count: Int, _ reason: String, _ now: Now) {
+    private mutating func lost(_ count: Int, _ since: WallTime, _ reason: String) {
         totals.lost += count
         if unwritten == nil {
-            unwritten = Unwritten(since: now.wall, count: 0, reason: reason)
             effects.append(
                 .log(
                     LogEvent(
                         .warning, "history_not_written", "Records cannot be written: \(reason)",
                         [LogField("records", String(count))])))
         }
-        unwritten?.count += count
+        var past = unwritten ?? Unwritten(since: since, count: 0, reason: reason)
+        past.count += count
+        past.since = min(past.since, since)
+        unwritten = past
         raiseDiskAlert()
     }
 

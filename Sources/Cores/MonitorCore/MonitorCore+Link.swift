@@ -10,6 +10,7 @@ extension MonitorCore {
         isReady = false
         nextTick = now.monotonic
         nextNumbers = now.monotonic
+        heardAt = heardAt ?? now.wall
         publishRecord(state: .up)
         effects.append(.subscribe(subscriptions))
         for key in alerts.keys.sorted() { publishAlert(key, alerts[key]) }

@@ -7,7 +7,6 @@ import Wire
 extension MonitorCore {
     mutating func receive(_ message: InboundMessage, _ now: Now) {
         guard let topic = Topic(message.topic) else { return }
-        heardAt = now.wall
         switch topic.place {
         case .command(let principal, let noun, let verb, let id):
             guard noun == Noun.history.rawValue else { return }
@@ -100,6 +99,7 @@ extension MonitorCore {
             return
         }
         totals.recorded += 1
+        heardAt = max(heardAt ?? record.at, record.at)
         if record.record == .result {
             _ = bodies.insert(StableHash.of(record.workspace, seed: StableHash.of(raw.bytes)))
             count(record)

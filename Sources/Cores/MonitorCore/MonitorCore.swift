@@ -27,7 +27,7 @@ public struct MonitorCore: Service {
     var bodies = RecentDigests(limit: 4096)
     /// The last number of each service's events.
     var cursors: [String: Int] = [:]
-    /// When anything was heard last.
+    /// What the latest recorded message told of, or when the first connection stood: nothing before is missing.
     var heardAt: WallTime?
     /// What could not be written, until that can be stated.
     var unwritten: Unwritten?

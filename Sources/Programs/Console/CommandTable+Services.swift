@@ -175,8 +175,8 @@ extension CommandTable {
             "config show", "shows every configuration key with its value",
             arguments: [
                 Argument(
-                    "PROGRAM", "client, dispatcher, scheduler or heartbeat; all when absent", isOptional: true,
-                    words: ["client", "dispatcher", "scheduler", "heartbeat"])
+                    "PROGRAM", "client, dispatcher, scheduler, heartbeat or monitor; all when absent", isOptional: true,
+                    words: ["client", "dispatcher", "scheduler", "heartbeat", "monitor"])
             ],
             flags: [Flag("origin", .none, "with where the value comes from")], shared: [],
             examples: [Example("martlet config show dispatcher --origin", "Keys, values, units, and where from.")],

@@ -4,9 +4,8 @@ import Contract
 enum CommandTable {
     /// Every command, in the order of the help.
     static let commands: [Command] =
-        start + tasks + capabilities + circuits + executors + schedules + checks + watching + doctor + brokers
-        + settings
-        + help
+        start + tasks + capabilities + circuits + executors + schedules + checks + history + watching + doctor
+        + brokers + settings + help
 
     /// Commands that begin something.
     private static let start: [Command] = [

@@ -5,7 +5,7 @@ import Shell
 /// `martlet config`: what the programs are configured to, and whether a file is right.
 enum ConfigCommands {
     /// Programs that have a configuration of their own, in the order in which they are shown.
-    private static let programs = ["dispatcher", "scheduler", "heartbeat"]
+    private static let programs = ["dispatcher", "scheduler", "heartbeat", "monitor"]
 
     /// `config show [PROGRAM]`.
     static func show(_ session: Session) throws(Failure) -> ExitStatus {

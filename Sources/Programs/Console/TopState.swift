@@ -11,6 +11,7 @@ struct TopState {
     private var alerts: [String: Alert] = [:]
     private var services: [String: ServiceRecord] = [:]
     private var metrics: [String: Int] = [:]
+    private var summaries: [String: HistorySummary] = [:]
     private var earlier: (ended: Int, failed: Int, at: WallTime)?
     private var rates: (perSecondTenths: Int, failPercentTenths: Int)?
 
@@ -19,6 +20,7 @@ struct TopState {
         [
             Topic.filter(workspace, "capability", "+"), Topic.filter(workspace, "circuit", "#"),
             Topic.filter(workspace, "executor", "+", "status"), Topic.filter(workspace, "alert", "+"),
+            Topic.filter(workspace, "summary", "capability", "+"),
             Topic.filter(Names.systemWorkspace, "service", "+", "+"),
             Topic.filter(Names.systemWorkspace, "metrics", "dispatcher"),
         ]
@@ -35,6 +37,8 @@ struct TopState {
         case .status(let executor): executors[executor] = try? ExecutorStatus(decoding: bytes)
         case .alert(let key): alerts[key] = try? Alert(decoding: bytes)
         case .service(let name, _): services[name] = try? ServiceRecord(decoding: bytes)
+        case .summary(HistoryDimension.capability.rawValue, let name):
+            summaries[name] = try? HistorySummary(decoding: bytes)
         case .metrics: takeMetrics(bytes, at: now)
         default: return
         }
@@ -86,17 +90,18 @@ struct TopState {
     /// The table of capabilities, header first.
     func table(at now: WallTime, _ terminal: Terminal) -> [String] {
         var table = TextTable(
-            ["CAPABILITY", "WAITING", "RUNNING", "FREE", "EXECUTORS", "CIRCUIT"], rightAligned: [1, 2, 3, 4])
+            ["CAPABILITY", "WAITING", "RUNNING", "FREE", "EXECUTORS", "p99", "CIRCUIT"], rightAligned: [1, 2, 3, 4, 5])
         for name in names {
             guard let view = capabilities[name] else { continue }
             let free = view.executors.filter { $0.code == nil }.reduce(0) { $0 + $1.freeSlots }
             table.add([
                 Terminal.escape(name), String(view.queued), String(view.running), String(free),
-                String(view.executors.count), circuit(name, at: now),
+                String(view.executors.count), summaries[name].map { Durations.text($0.run.p99) } ?? "",
+                circuit(name, at: now),
             ])
         }
         return table.lines { text, column in
-            column == 5 && text.contains("open") ? terminal.paint(.red, text) : text
+            column == 6 && text.contains("open") ? terminal.paint(.red, text) : text
         }
     }
 

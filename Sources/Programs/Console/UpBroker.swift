@@ -83,6 +83,7 @@ final class UpBroker {
         BrokerAccount(name: "dispatcher", workspace: nil, roles: [Role.dispatcher.rawValue]),
         BrokerAccount(name: "scheduler", workspace: nil, roles: [Role.scheduler.rawValue]),
         BrokerAccount(name: "heartbeat", workspace: nil, roles: [Role.heartbeat.rawValue]),
+        BrokerAccount(name: "monitor", workspace: nil, roles: [Role.monitor.rawValue]),
         BrokerAccount(name: executor, workspace: Names.defaultWorkspace, roles: [Role.executor.rawValue]),
         BrokerAccount(name: person, workspace: Names.defaultWorkspace, roles: [Role.operator.rawValue]),
     ]

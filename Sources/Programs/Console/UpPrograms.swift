@@ -2,6 +2,7 @@ import Foundation
 import Glibc
 import Shell
 import TimeModel
+import Wire
 
 /// What `martlet up` starts besides the broker, and where it finds it.
 struct UpPrograms {
@@ -11,7 +12,7 @@ struct UpPrograms {
     let environment: [String: String]
 
     /// The services of this release, in the order in which they are started.
-    static let serviceNames = ["dispatcher", "scheduler", "heartbeat"]
+    static let serviceNames = ["dispatcher", "scheduler", "heartbeat", "monitor"]
 
     /// A set of programs.
     init(directory: String, environment: [String: String]) {
@@ -23,7 +24,13 @@ struct UpPrograms {
     func services(_ broker: UpBroker) throws(Failure) -> [ManagedProcess] {
         var services: [ManagedProcess] = []
         let configuration = "\(directory)/martlet.json"
-        let text = "// Written by martlet up; a change here is lost.\n{\"dispatcher\":{\"task_events\":true}}\n"
+        let settings = RawJSON { writer in
+            writer.object {
+                $0.field("dispatcher") { $0.field("task_events", true) }
+                $0.field("monitor") { $0.field("operators", [broker.personName]) }
+            }
+        }
+        let text = "// Written by martlet up; a change here is lost.\n\(settings.text)\n"
         try FileText.replace(configuration, Array(text.utf8), mode: 0o600)
         for name in UpPrograms.serviceNames {
             let program = try find("martlet-\(name)")

@@ -24,7 +24,7 @@ struct Options {
         --seeds N    how many runs (100)         --from N    first seed (1)
         --seed N     only this one               --trace     print what happens
         --hashes     print each run's trace hash, for comparing two processes
-        --service    dispatcher, scheduler or heartbeat
+        --service    dispatcher, scheduler, heartbeat or monitor
         --mutant     one of: \(Mutant.allCases.map(\.rawValue).joined(separator: " "))
                      of heartbeat: \(HeartbeatMutant.allCases.map(\.rawValue).joined(separator: " "))
 
@@ -56,7 +56,7 @@ struct Options {
             case "--hashes": hashes = true
             case "--service":
                 service = value(argument)
-                if !["dispatcher", "scheduler", "heartbeat"].contains(service) {
+                if !["dispatcher", "scheduler", "heartbeat", "monitor"].contains(service) {
                     Options.fail("no service '\(service)'")
                 }
             case "--mutant":
