@@ -10,7 +10,7 @@ import Testing
         #expect(outcome.status == 0, "\(outcome.output)\(outcome.errors)")
         let lines = outcome.output.split(separator: "\n")
         #expect(lines.first?.hasPrefix("martlet 0.1.0   everything in ") == true)
-        #expect(lines.contains { $0.hasPrefix("services    dispatcher  scheduler  monitor") })
+        #expect(lines.contains { $0.hasPrefix("services    dispatcher  scheduler  heartbeat  monitor") })
         #expect(lines.contains { $0.hasPrefix("executor    demo  (demo.echo") })
         #expect(lines.contains { $0.hasPrefix("task        demo.echo {\"hello\":1}  success {\"hello\":1}  ") })
         #expect(!FileManager.default.fileExists(atPath: home.path + "/up/processes"))
