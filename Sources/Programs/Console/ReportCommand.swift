@@ -1,6 +1,7 @@
 import Contract
 import Foundation
 import Glibc
+import Machine
 import Shell
 import TimeModel
 import Wire
