@@ -24,6 +24,8 @@ public enum Limits {
     public static let slots = 4096
     /// Registered executors, and known capabilities, of one dispatcher.
     public static let executors = 20_000
+    /// An executor without card, work and sign of life is forgotten after so many ms.
+    public static let executorMemoryMs = 3_600_000
     /// Known capabilities of one dispatcher.
     public static let capabilities = 20_000
     /// Attempts kept in a result.

@@ -254,7 +254,7 @@ public struct FakeBroker: Sendable {
         }
         let levels = FakeBroker.levels(message.topic)
         for at in state.sessions.indices {
-            let isOwn = state.sessions[at].client == client
+            let isOwn = state.sessions[at].client == client && !client.isEmpty
             let fitting = state.sessions[at].subscriptions.filter {
                 !(isOwn && $0.leavesOutOwn) && FakeBroker.matches($0.levels, levels)
             }

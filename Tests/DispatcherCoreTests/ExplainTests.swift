@@ -203,6 +203,23 @@ import Wire
         #expect(try names("quarantined", &bench, "t3"))
     }
 
+    @Test func circuitsAndApproval() throws {
+        var bench = try Harness(
+            #"{"policy":{"main":[{"id":"a","priority":1,"effect":"require_approval","capabilities":["d"]},{"id":"b","effect":"allow"}]}}"#
+        )
+        bench.online("e1", #"{"name":"c"},{"name":"d"}"#, rest: #""slots":4"#)
+        bench.intent("t9", to: "d")
+        #expect(try names("awaiting_approval", &bench, "t9"))
+        _ = try bench.command("circuit/open/c", #"{"executor":"e1","for_ms":4000}"#)
+        bench.intent("t1")
+        #expect(try names("circuit_open", &bench))
+        #expect(try bench.explain("t1").text("/candidates/0/until") != nil)
+        bench.intent("t2")
+        bench.advance(4000)
+        #expect(bench.assignments("e1").count == 1)
+        #expect(try names("circuit_probe", &bench, "t2"))
+    }
+
     @Test func theOneThatFailedLast() throws {
         var bench = try Harness()
         bench.online("e1", #"{"name":"c","cost":{"fixed":1}}"#)

@@ -7,10 +7,8 @@ import TimeModel
 struct CircuitTrips: Hashable, Sendable {
     /// Failures in a row; more than the window's 20 never come together.
     var consecutive = 5
-    /// Outcomes that must be known before the share of failures counts, 1 to 20.
+    /// Outcomes that must be known before half of them being failures counts, 1 to 20.
     var sample = 10
-    /// Share of failures in per cent, 1 to 100.
-    var percent = 50
     /// From how many executors the failures must come: 1 for a pair, 2 for a capability.
     var sources = 1
 
@@ -356,7 +354,7 @@ struct Circuit: Hashable, Sendable {
         let run = window.reversed().prefix { $0.failed }
         if run.count >= trips.consecutive, Set(run.map(\.executor)).count >= trips.sources { return true }
         let failures = window.filter(\.failed)
-        return window.count >= trips.sample && failures.count * 100 >= window.count * trips.percent
+        return window.count >= trips.sample && failures.count * 2 >= window.count
             && Set(failures.map(\.executor)).count >= trips.sources
     }
 

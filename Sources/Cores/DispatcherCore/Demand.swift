@@ -21,6 +21,8 @@ struct DemandKey: Hashable, Sendable {
     var delivery: Delivery
     /// Whether circuits and reserve are passed over.
     var isForced: Bool
+    /// Whether it is a health check, which degraded executors get too.
+    var isCheck: Bool
     /// The owner, where budgets look at owners.
     var owner: String?
 }
@@ -35,6 +37,8 @@ struct Demand: Sendable {
     var prospect: Code?
     /// When it was parked: why the nearest candidate could not take it.
     var code: Code?
+    /// Numbers of the orders of its executors, by lane; 0 for none yet.
+    var orders = [Int](repeating: 0, count: Priority.allCases.count)
 }
 
 /// Codes of `task/explain` that are no error codes (`topics/tasks.md`, why a task waits).

@@ -100,11 +100,14 @@ extension Dispatcher {
         let rule = CircuitRule(key.executor == nil ? trips.acrossExecutors : trips, using: &generator)
         let time = now.monotonic
         let told = circuits.change(key) {
-            ($0.record(verdict, of: grant, why: code, at: time, rule: rule), $0.failuresKnown(at: time))
+            let isPresent = $0.generation == grant.generation
+            let change = $0.record(verdict, of: grant, why: code, at: time, rule: rule)
+            return (change, isPresent && $0.state == .closed)
         }
-        guard let (change, failures) = told else { return }
-        // Of a closed circuit without failures a further success changes nothing that anybody has to know.
-        let isQuiet = change == nil && verdict == .success && failures == 0
+        guard let (change, isCounted) = told else { return }
+        // The end of the task, which follows, tells the journal of a success that changes nothing else.
+        let isQuiet = change == nil && verdict == .success && code == nil && isCounted
+        if isQuiet { quietSuccess.insert(key.executor == nil ? .capabilitySuccess : .pairSuccess) }
         if isQuiet, circuitNumbers.isEmpty, circuits[key]?.deadline == nil { return }
         afterChange(key, change, isQuiet: isQuiet)
     }
@@ -133,13 +136,14 @@ extension Dispatcher {
         }
         guard let index = capabilityIndex[key.capability], let change else { return }
         touch(capability: index)
-        if change.wakes { wake(capability: index) }
+        guard change.wakes else { return }
+        wake(capability: index, for: key.executor.flatMap { executorIndex[ScopedName(key.capability.workspace, $0)] })
     }
 
-    /// Publishes the view of a circuit.
-    mutating func publishCircuit(_ key: CircuitKey) {
+    /// Publishes the view of a circuit, a changed one or the same again.
+    mutating func publishCircuit(_ key: CircuitKey, again: Bool = false) {
         guard var circuit = circuits[key] else { return }
-        let view = circuit.nextView(at: now)
+        let view = again ? circuit.view(at: now) : circuit.nextView(at: now)
         circuits[key] = circuit
         let place = Topic.Place.circuit(capability: key.capability.name, executor: key.executor)
         publishView(Topic(key.capability.workspace, place).name, view.encoded)
@@ -148,6 +152,7 @@ extension Dispatcher {
     /// Forgets a circuit, and clears its view.
     mutating func removeCircuit(_ key: CircuitKey) {
         guard let circuit = circuits.removeValue(forKey: key) else { return }
+        quietSuccess.remove(key.executor == nil ? .capabilitySuccess : .pairSuccess)
         setCircuitTimer(key)
         journal(.circuit(key.capability, executor: key.executor, nil))
         guard circuit.hasView else { return }
@@ -192,10 +197,12 @@ extension Dispatcher {
     }
 }
 
-extension Circuit {
-    /// Failures in the window.
-    func failuresKnown(at now: MonotonicTime) -> Int {
-        let counts = counts(at: now)
-        return counts.all - counts.successes
+extension CircuitRecord {
+    /// Adds a success to the window, as a circuit does.
+    mutating func addSuccess(of executor: String, at time: WallTime) {
+        window.removeAll { time - $0.at >= Circuit.windowMs }
+        window.append(Mark(at: time, executor: executor, failed: false))
+        if window.count > Circuit.windowSize { window.removeFirst() }
+        if time - since >= Circuit.calmMs { trips = 0 }
     }
 }

@@ -10,7 +10,7 @@ extension Dispatcher {
     mutating func receiveClaim(_ name: ScopedName, _ slot: String, _ message: InboundMessage) {
         metrics.claims += 1
         guard Names.isName(name.name), Names.isName(slot) else { return }
-        if executorIndex[name] == nil, executors.count >= Limits.executors { return }
+        if executorIndex[name] == nil, executorIndex.count >= Limits.executors { return }
         let executor = executorNumber(name)
         if refuseRetained(message, executor) { return }
         let prefix = "\(name.workspace)/\(Names.protocolLevel)/grant/\(name.name)/"
@@ -175,7 +175,7 @@ extension Dispatcher {
     mutating func receiveBeat(_ name: ScopedName, _ message: InboundMessage) {
         metrics.beats += 1
         guard Names.isName(name.name) else { return }
-        if executorIndex[name] == nil, executors.count >= Limits.executors { return }
+        if executorIndex[name] == nil, executorIndex.count >= Limits.executors { return }
         let executor = executorNumber(name)
         if refuseRetained(message, executor) { return }
         let beat: Beat

@@ -128,6 +128,7 @@ extension Dispatcher {
     /// Asks the policy for a command.
     func permit(_ call: CommandCall, capability: String?, isOwn: Bool? = nil) throws(CommandRefusal) {
         let verb = "\(call.place.noun.rawValue).\(call.verb)"
+        guard hasPolicy else { throw CommandRefusal(.internal, "the rules cannot be read") }
         let answer = policy.answer(
             PolicyQuestion(
                 workspace: call.workspace, principal: call.principal, verb: verb, capability: capability,

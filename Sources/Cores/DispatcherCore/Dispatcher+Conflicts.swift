@@ -37,6 +37,7 @@ extension Dispatcher {
             registrations[pair]?.isQuarantined = quarantined.contains(executor)
             registrations[pair]?.isShadowed = shadowed.contains(executor)
         }
+        capabilities[capability].summary = workedOutSummary(of: capability)
         touch(capability: capability)
         wake(capability: capability)
     }

@@ -13,6 +13,9 @@ extension Dispatcher {
         heldSince = now.monotonic
         journal(.term(term))
         restoreTimes()
+        rates = RateTable(emptyAt: term > 1 ? now.monotonic : nil)
+        spending.restore(replayedSpending, configuration, at: now.wall)
+        replayedSpending = [:]
         timers.set(TimerKey(.metrics), now.monotonic + 10_000)
         limitMemory()
         restorePlans()
@@ -21,15 +24,15 @@ extension Dispatcher {
             [LogField("term", String(term)), LogField("tasks", String(tasks.count))])
     }
 
-    /// After each connection: own record, views, then subscriptions, the own record last: when it comes back all that
-    /// is retained has come.
+    /// After each connection: views, then subscriptions, then the own record: when it comes back all that is retained
+    /// has come. A kept session still hears the own record, so it must not be published before the subscriptions.
     mutating func connected() {
         isConnected = true
         if isSettled { heldSince = now.monotonic }
         isSettled = false
-        publishService(.up, reason: nil)
         republish()
         subscribe(viewsAtLeastOnce: true)
+        publishService(.up, reason: nil)
         timers.set(TimerKey(.settle), now.monotonic + Defaults.settleMs)
     }
 
@@ -82,7 +85,7 @@ extension Dispatcher {
         for key in circuits.keys.sorted() {
             guard circuits[key]?.hasView == true else { continue }
             let place = Topic.Place.circuit(capability: key.capability.name, executor: key.executor)
-            if views[Topic(key.capability.workspace, place).name] == nil { publishCircuit(key) }
+            if views[Topic(key.capability.workspace, place).name] == nil { publishCircuit(key, again: true) }
         }
         for (key, alert) in alerts.sorted(by: { $0.key < $1.key }) {
             publish(OutboundMessage(topic: alert.topic(key), payload: alert.alert.encoded, retain: true))
@@ -224,10 +227,11 @@ extension Dispatcher {
     }
 
     /// Takes over what is derived from the configuration. A set of rules that is wrong is refused as a whole; the old
-    /// one stays.
+    /// one stays, and where there is none nothing is allowed.
     mutating func applyConfiguration() {
         do throws(PolicyRefusal) {
             policy = try Policy(configuration.policy)
+            hasPolicy = true
             lowerAlert("dispatcher.policy")
         } catch {
             let text = error.problems.joined(separator: "; ")
@@ -235,7 +239,10 @@ extension Dispatcher {
             raiseAlert("dispatcher.policy", .critical, "rule set refused: " + String(text.prefix(1000)))
         }
         for workspace in workspaces { lanes[workspace]?.weights = configuration.weights }
-        rates = RateTable()
+        rates = RateTable(emptyAt: term > 1 ? now.monotonic : nil)
         spending = spending.keeping(configuration)
+        orders.removeAll()
+        orderIndex.removeAll()
+        for capability in capabilities.indices { capabilities[capability].orders.removeAll() }
     }
 }

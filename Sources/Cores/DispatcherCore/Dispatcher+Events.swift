@@ -117,6 +117,7 @@ extension Dispatcher {
     /// Publishes the numbers, every 10 s.
     mutating func metricsDue() {
         timers.set(TimerKey(.metrics), now.monotonic + 10_000)
+        forgetExecutors()
         let payload = metricsRecord.bytes
         let topic = Topic.system(.metrics(name: "dispatcher")).name
         publish(OutboundMessage(topic: topic, payload: payload, atLeastOnce: false, retain: true))
@@ -137,7 +138,7 @@ extension Dispatcher {
                 $0.field("remembered", ended.count)
                 $0.field("dead_letters", dead.count)
                 $0.field("undelivered", undelivered.count)
-                $0.field("executors", executors.count)
+                $0.field("executors", executorIndex.count)
                 $0.field("capabilities", capabilities.count)
                 $0.field("circuits", circuits.count)
                 $0.field("task_bytes", taskBytes)

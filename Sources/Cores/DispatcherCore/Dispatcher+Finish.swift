@@ -38,7 +38,7 @@ extension Dispatcher {
         record.isApproved = task.isApproved
         record.attempts = Int(task.attempts)
         record.durationMs = result.durationMs ?? 0
-        record.spent = run?.spent ?? 0
+        record.spent = plans[number]?.spent ?? run?.spent ?? 0
         let isDead =
             task.spec.step == nil && (ending.status == .failed || ending.status == .timeout) && task.attempts > 0
         record.isDead = isDead
@@ -49,7 +49,7 @@ extension Dispatcher {
         remember(number, record)
         if task.spec.step == nil { undelivered.insert(Token.result(number)) }
         if isDead { undelivered.insert(Token.dead(number)) }
-        if task.spec.step != nil || task.spec.isPlan { undelivered.insert(Token.log(number)) }
+        if task.spec.isPlan || countsInPlan(task) { undelivered.insert(Token.log(number)) }
         journalEnd(number, record)
         if task.spec.updates == .all, task.spec.step == nil {
             var update = Update(
@@ -76,9 +76,8 @@ extension Dispatcher {
 
     /// Journals an end.
     private mutating func journalEnd(_ number: Int, _ record: EndedRecord) {
-        var mask = 0
-        for kind in 1...3 where undelivered.contains(number * 4 + kind) { mask |= 1 << kind }
-        journal(.ended(number: number, record, undelivered: mask, onlyDead: false))
+        journal(.ended(number: number, record, EndMarks(undelivered, number).union(quietSuccess)))
+        quietSuccess = []
     }
 
     /// Takes a task out of the tables of live tasks.
@@ -117,7 +116,7 @@ extension Dispatcher {
         result.wastedCost = max(0, (run?.spent ?? 0) - cost)
         if task.spec.isPlan {
             result.durationMs = max(0, now.wall - task.spec.acceptedAt)
-            result.cost = run?.spent ?? 0
+            result.cost = plans[task.number]?.spent ?? 0
             result.wastedCost = 0
         }
         let start = run?.firstStartAt ?? now.wall

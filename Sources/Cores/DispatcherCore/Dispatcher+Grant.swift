@@ -215,5 +215,6 @@ extension Dispatcher {
         let pair = Pair(lease.executor, task.capability)
         guard let old = registrations[pair]?.acceptMs else { return }
         registrations[pair]?.acceptMs = Score.average(old, max(0, now.monotonic - lease.granted))
+        for order in capabilities[pair.capability].orders { orders[order]?.noteChange(of: pair.executor) }
     }
 }

@@ -43,7 +43,8 @@ extension Dispatcher {
         if task.state != .queued, isInLane || waits { faults.append("I11: \(name) is queued in state \(task.state)") }
         if ids[task.spec.key] != task.number { faults.append("I16: \(name) is not found by its id") }
         if ended[task.number] != nil { faults.append("I3: \(name) is live and ended") }
-        if !timers.contains(TimerKey(.task, task.number)), task.state != .canceling {
+        let isStopping = plans[task.number]?.ending != nil
+        if !timers.contains(TimerKey(.task, task.number)), task.state != .canceling, !isStopping {
             faults.append("I27: \(name) has no timer")
         }
     }

@@ -10,7 +10,7 @@ extension Dispatcher {
     /// executor's slots stay used until it says that it has stopped.
     mutating func fenceHolder(_ number: Int, code: Code, cancels: Bool, leavesZombie: Bool = true) {
         guard let task = tasks[number], let lease = leases[number] else { return }
-        if lease.started != nil { noteAttempt(number, AttemptEnd(code == .executionTimeout ? "timeout" : "released")) }
+        if lease.started != nil { noteAttempt(number, AttemptEnd(fencedOutcome(task, code))) }
         endLease(number, zombie: leavesZombie && !executors[lease.executor].isLost)
         lastEpoch += 1
         tasks[number]?.epoch = lastEpoch
@@ -30,6 +30,12 @@ extension Dispatcher {
         }
     }
 
+    /// How an attempt that is fenced ended.
+    private func fencedOutcome(_ task: TaskRecord, _ code: Code) -> String {
+        if code == .executionTimeout || code == .expired { return "timeout" }
+        return task.state == .canceling ? "canceled" : "released"
+    }
+
     /// Takes a lease out of all tables. With `zombie` its slots stay used, without authority.
     mutating func endLease(_ number: Int, zombie: Bool = false) {
         guard let task = tasks[number], let lease = leases.removeValue(forKey: number) else { return }
@@ -47,9 +53,8 @@ extension Dispatcher {
         }
         runs[number, default: RunRecord()].holder = Holder(
             executor: lease.name, boot: lease.boot, epoch: lease.epoch, mode: lease.mode)
-        if lease.started == nil, !configuration.budgets.isEmpty {
-            let end = SpendingEnd(reserved: lease.estimate, actual: 0, grantedAt: lease.grantedAt)
-            spending.settle(end, task.spec, configuration, at: now.wall)
+        if lease.started == nil {
+            settle(SpendingEnd(reserved: lease.estimate, actual: 0, grantedAt: lease.grantedAt), task.spec)
         }
         let took = lease.started.map { max(1, lease.slotCost * max(0, now.monotonic - $0)) } ?? 0
         _ = lanes.change(task.spec.key.workspace) {

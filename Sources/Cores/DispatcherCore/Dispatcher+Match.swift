@@ -13,14 +13,38 @@ enum Match: Hashable, Sendable {
 }
 
 /// One executor that passes all filters.
-private struct Bid {
+struct Bid: Sendable {
+    /// Its index.
     var executor: Int
+    /// Its price and score.
     var judgement: Judgement
+}
+
+/// What a search among the executors has found.
+struct Search: Sendable {
+    /// The task.
+    var task: TaskRecord
+    /// Index of its capability.
+    var capability: Int
+    /// The best who takes `assign`.
+    var push: Bid?
+    /// The best whose claim waits.
+    var pull: Bid?
+    /// Who failed the task last: asked only if nobody else passes.
+    var avoided: Int?
+    /// Whether the task's deadline is too near for somebody.
+    var isTooSlow = false
+    /// Whether somebody takes `assign` and is only busy.
+    var isPushBusy = false
+    /// Why the others cannot.
+    var tally = OutlookTally()
+    /// The same, when it is known as a whole.
+    var outlook: Outlook?
 }
 
 /// Choosing an executor (`topics/tasks.md`, which executor).
 extension Dispatcher {
-    /// The best executor for a queued task; one that failed it last only if no other passes.
+    /// The best executor for a queued task, by a walk over all; one that failed it last only if no other passes.
     func match(_ task: TaskRecord) -> Match {
         let index = task.capability
         var search = Search(task: task, capability: index)
@@ -37,17 +61,8 @@ extension Dispatcher {
         return choose(search)
     }
 
-    /// What a walk over the executors has found.
-    private struct Search {
-        var task: TaskRecord
-        var capability: Int
-        var push: Bid?
-        var pull: Bid?
-        var isPushBusy = false
-        var tally = OutlookTally()
-    }
-
-    private func consider(_ executor: Int, _ search: inout Search) {
+    /// Judges one executor in each of its modes.
+    func consider(_ executor: Int, _ search: inout Search) {
         let pair = Pair(executor, search.capability)
         if search.task.mode != .pull, takes(.push, executors[executor]) {
             let judgement = judge(Candidate(task: search.task, pair: pair, mode: .push))
@@ -68,7 +83,8 @@ extension Dispatcher {
         }
     }
 
-    private func choose(_ search: Search) -> Match {
+    /// What follows from a search.
+    func choose(_ search: Search) -> Match {
         if let pull = search.pull, let slot = claimSlot(search.task, pull.executor) {
             guard let push = search.push else { return choosePull(search, pull, slot) }
             if configuration.routing == .costFirst, isCheaper(pull, than: push) {
@@ -76,7 +92,7 @@ extension Dispatcher {
             }
         }
         if let push = search.push { return .push(push.executor, push.judgement) }
-        return .wait(search.tally.outlook)
+        return .wait(search.outlook ?? search.tally.outlook)
     }
 
     /// Claims are served at once, unless push executors are only busy and the configuration waits for them.
@@ -85,7 +101,7 @@ extension Dispatcher {
         guard search.isPushBusy, opens > now.monotonic else {
             return .pull(pull.executor, slot: slot, pull.judgement)
         }
-        var outlook = search.tally.outlook
+        var outlook = search.outlook ?? search.tally.outlook
         outlook.code = WaitCode.pushWait
         outlook.until = min(opens, outlook.until ?? opens)
         outlook.allKnown = false

@@ -155,12 +155,19 @@ extension Dispatcher {
         run.spent += cost
         runs[number] = run
         metrics.cost += cost
-        if !configuration.budgets.isEmpty {
-            let spent = SpendingEnd(reserved: lease.estimate, actual: cost, grantedAt: lease.grantedAt)
-            spending.settle(spent, task.spec, configuration, at: now.wall)
-        }
-        if let plan = task.spec.step?.plan { runs[plan, default: RunRecord()].spent += cost }
+        settle(SpendingEnd(reserved: lease.estimate, actual: cost, grantedAt: lease.grantedAt), task.spec)
+        if let plan = task.spec.step?.plan { plans[plan]?.spent += cost }
         return attempt
+    }
+
+    /// Settles an attempt in the budgets it counts in; the journal keeps what is spent.
+    mutating func settle(_ end: SpendingEnd, _ spec: TaskSpec) {
+        guard !configuration.budgets.isEmpty else { return }
+        spending.settle(end, spec, configuration, at: now.wall)
+        guard end.actual > 0 else { return }
+        for (name, spent) in spending.state(of: spec, configuration) {
+            journal(.spent(budget: name, period: spent.period, amount: spent.amount))
+        }
     }
 
     /// Learns price and run time from a success.

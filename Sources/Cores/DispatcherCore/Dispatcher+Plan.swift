@@ -9,6 +9,8 @@ struct PlanState: Sendable {
     var run: PlanRun
     /// Numbers of the live steps, by index.
     var steps: [Int: Int] = [:]
+    /// What its steps' attempts have cost.
+    var spent = 0
     /// Set once it stops: how it ends when no step is left.
     var ending: Ending?
     /// Whether it is being moved on right now.
@@ -155,7 +157,13 @@ extension Dispatcher {
             }
             least = prices.min() ?? 0
         }
-        return (runs[plan]?.spent ?? 0) + running + least > most
+        return (plans[plan]?.spent ?? 0) + running + least > most
+    }
+
+    /// Whether a task is a step whose end its plan shows: it ran, or ended before the plan was stopped.
+    func countsInPlan(_ task: TaskRecord) -> Bool {
+        guard let step = task.spec.step else { return false }
+        return plans[step.plan].map { $0.ending == nil } ?? false || task.attempts > 0
     }
 
     /// A step has ended: it is logged, and the plan moves on.
@@ -165,8 +173,6 @@ extension Dispatcher {
         if state.ending == nil || record.attempts > 0 {
             plans[place.plan]?.run.note(Dispatcher.stepEnd(place, record))
             publishLog(number)
-        } else {
-            undelivered.remove(Token.log(number))
         }
         advancePlan(place.plan)
     }
@@ -224,7 +230,7 @@ extension Dispatcher {
                 guard let record = ends[step], let place = record.spec.step else { continue }
                 plans[number]?.run.note(Dispatcher.stepEnd(place, record))
             }
-            if spent > 0 { runs[number, default: RunRecord()].spent = spent }
+            plans[number]?.spent = spent
             if task.state == .canceling { plans[number]?.ending = Ending(.canceled, nil) }
         }
     }

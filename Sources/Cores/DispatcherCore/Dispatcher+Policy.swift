@@ -33,6 +33,7 @@ extension Dispatcher {
 
     /// Check 7: the rules. Returns true when a person has to agree.
     func checkPolicy(_ submission: Submission, _ owner: String) throws(Refusal) -> Bool {
+        guard hasPolicy else { throw Refusal(.internal, "the rules cannot be read") }
         let question = PolicyQuestion(
             workspace: submission.key.workspace, principal: owner, verb: PolicyQuestion.execute,
             capability: submission.capability, isOwn: true, at: now.wall)

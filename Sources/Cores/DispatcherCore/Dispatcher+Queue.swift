@@ -65,7 +65,9 @@ extension Dispatcher {
         return DemandKey(
             capability: task.capability, labels: labels, mode: task.mode, assignedTo: task.assignedTo,
             maxCost: spec.maxCost, units: spec.units, isCritical: spec.priority == .critical, delivery: spec.delivery,
-            isForced: task.isForced, owner: configuration.budgets.contains { $0.owner != nil } ? spec.owner : nil)
+            isForced: task.isForced,
+            isCheck: spec.origin?.kind == "check",
+            owner: configuration.budgets.contains { $0.owner != nil } ? spec.owner : nil)
     }
 
     /// Something changed for an executor: what waits for its capabilities is looked at again.
@@ -79,8 +81,15 @@ extension Dispatcher {
         dirtyCapabilities.insert(capability)
     }
 
-    /// Wakes all tasks that wait for a capability.
-    mutating func wake(capability: Int) {
+    /// Wakes all tasks that wait for a capability, since something happened to one of its executors, or to all.
+    mutating func wake(capability: Int, for executor: Int? = nil) {
+        for order in capabilities[capability].orders {
+            if let executor {
+                orders[order]?.noteChange(of: executor)
+            } else {
+                orders[order]?.noteChange()
+            }
+        }
         let workspace = capabilities[capability].name.workspace
         for demand in capabilities[capability].demands { wake(demand: demand, workspace) }
         guard !capabilities[capability].aside.isEmpty else { return }
@@ -121,7 +130,7 @@ extension Dispatcher {
     /// Decisions for what can be decided: up to 64 heads of each workspace, in turn.
     mutating func decide() {
         for executor in dirtyExecutors.sorted() {
-            for capability in executors[executor].capabilities { wake(capability: capability) }
+            for capability in executors[executor].capabilities { wake(capability: capability, for: executor) }
         }
         dirtyExecutors.removeAll(keepingCapacity: true)
         moreDecisions = false
@@ -150,7 +159,7 @@ extension Dispatcher {
             settleDemand(task.demand, workspace)
             return true
         }
-        switch match(task) {
+        switch choose(for: task) {
         case .push(let executor, let candidate): grantPush(number, executor, candidate)
         case .pull(let executor, let slot, let candidate): grantPull(number, executor, slot, candidate)
         case .wait(let outlook):

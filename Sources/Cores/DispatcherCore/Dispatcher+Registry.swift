@@ -9,7 +9,14 @@ extension Dispatcher {
     /// Index of an executor; a new one gets the next.
     mutating func executorNumber(_ name: ScopedName) -> Int {
         if let known = executorIndex[name] { return known }
-        executors.append(ExecutorRecord(name))
+        var record = ExecutorRecord(name)
+        record.noticed = now.monotonic
+        if let free = freeExecutors.popLast() {
+            executors[free] = record
+            executorIndex[name] = free
+            return free
+        }
+        executors.append(record)
         executorIndex[name] = executors.count - 1
         return executors.count - 1
     }
@@ -25,7 +32,7 @@ extension Dispatcher {
     /// Takes a card.
     mutating func receiveCard(_ name: ScopedName, _ message: InboundMessage) {
         guard Names.isName(name.name) else { return }
-        if executorIndex[name] == nil, executors.count >= Limits.executors {
+        if executorIndex[name] == nil, executorIndex.count >= Limits.executors {
             return log(.warning, "registry_full", "No room for a further executor", [LogField("executor", name.name)])
         }
         let executor = executorNumber(name)
@@ -166,7 +173,7 @@ extension Dispatcher {
         capabilities[capability].executors.insert(executor, at: position)
         capabilities[capability].wasSeen = true
         touch(capability: capability)
-        wake(capability: capability)
+        wake(capability: capability, for: executor)
     }
 
     /// Takes one registration away; its circuit goes with it.
@@ -176,7 +183,7 @@ extension Dispatcher {
         removeCircuit(circuitKey(pair))
         changedConflicts.insert(pair.capability)
         touch(capability: pair.capability)
-        wake(capability: pair.capability)
+        wake(capability: pair.capability, for: pair.executor)
     }
 
     /// When an executor first offered a capability; noted in the journal.
@@ -193,6 +200,7 @@ extension Dispatcher {
         for capability in executors[executor].capabilities { unregister(Pair(executor, capability)) }
         executors[executor].capabilities = []
         executors[executor].card = nil
+        executors[executor].noticed = now.monotonic
         executors[executor].claims = []
         setClaimTimer(executor)
         tellOnline(executor)
@@ -204,7 +212,7 @@ extension Dispatcher {
     /// Takes a status, or a Will.
     mutating func receiveStatus(_ name: ScopedName, _ message: InboundMessage) {
         guard Names.isName(name.name), !message.payload.isEmpty, message.payload.count <= Limits.payload else { return }
-        if executorIndex[name] == nil, executors.count >= Limits.executors { return }
+        if executorIndex[name] == nil, executorIndex.count >= Limits.executors { return }
         guard let status = try? ExecutorStatus(decoding: message.payload) else {
             if executorIndex[name] != nil {
                 sendError(executorNumber(name), ErrorBody(.invalidField, "a status of unknown form"), task: nil)
@@ -269,6 +277,7 @@ extension Dispatcher {
     /// An executor said something: it lives.
     mutating func heard(_ executor: Int) {
         executors[executor].heard = now.monotonic
+        executors[executor].noticed = now.monotonic
         if executors[executor].isLost {
             executors[executor].isLost = false
             for number in executors[executor].tasks {

@@ -19,8 +19,7 @@ extension Dispatcher {
             enter(attachment)
             if attachment.spec.updates != .none { undelivered.insert(Token.accepted(attachment.spec.number)) }
         case .changed(let change): try replay(change)
-        case .ended(let number, let record, let mask, let onlyDead):
-            try replayEnded(number, record, mask: mask, onlyDead: onlyDead)
+        case .ended(let number, let record, let marks): try replayEnded(number, record, marks)
         case .delivered(let tokens): for token in tokens { undelivered.remove(token) }
         case .forgotten(let count): for _ in 0..<count { forget() }
         case .forgottenDead(let count): for _ in 0..<count { forgetDead() }
@@ -36,6 +35,7 @@ extension Dispatcher {
         case .seen(let executor, let capability, let at):
             firstSeen[SeenKey(executor: executor, capability: capability)] = at
             capabilities[capabilityNumber(ScopedName(executor.workspace, capability))].wasSeen = true
+        case .unseen(let executor): firstSeen = firstSeen.filter { $0.key.executor != executor }
         case .reference(let capability, let executor): capabilities[capabilityNumber(capability)].reference = executor
         case .pause(let capability, let executor, let until):
             applyPause(capabilityNumber(capability), executor: executor, until: until)
@@ -53,6 +53,8 @@ extension Dispatcher {
             guard let at = executors[number].zombies.firstIndex(where: { $0.task == task && $0.epoch == epoch })
             else { return }
             executors[number].used -= executors[number].zombies.remove(at: at).slotCost
+        case .spent(let budget, let period, let amount):
+            replayedSpending[budget] = PeriodSpending(period: period, amount: amount)
         default: break
         }
     }
@@ -108,7 +110,7 @@ extension Dispatcher {
     }
 
     private mutating func replayEnded(
-        _ number: Int, _ record: EndedRecord, mask: Int, onlyDead: Bool
+        _ number: Int, _ record: EndedRecord, _ marks: EndMarks
     ) throws(JournalError) {
         var own = record
         if let task = tasks[number] {
@@ -126,15 +128,31 @@ extension Dispatcher {
             throw JournalError("an end of the unknown task \(number)")
         }
         lastEpoch = max(lastEpoch, own.epoch)
-        if onlyDead {
+        if marks.contains(.onlyDead) {
             ids[own.spec.key] = nil
             rememberDead(number, own)
             return
         }
         restore(number, own)
         if let holder = own.holder { epochIndex[holder.epoch] = number }
-        for kind in 1...3 where mask & 1 << kind != 0 { undelivered.insert(number * 4 + kind) }
+        for kind in 1...3 where marks.rawValue & 1 << kind != 0 { undelivered.insert(number * 4 + kind) }
+        replaySuccess(own, marks)
         releaseDedup(own.spec, own.status)
+    }
+
+    /// Successes that changed nothing else in their circuits.
+    private mutating func replaySuccess(_ record: EndedRecord, _ marks: EndMarks) {
+        guard let executor = record.holder?.executor else { return }
+        let capability = ScopedName(record.spec.key.workspace, record.spec.capability)
+        var keys: [CircuitKey] = []
+        if marks.contains(.pairSuccess) { keys.append(CircuitKey(capability: capability, executor: executor)) }
+        if marks.contains(.capabilitySuccess) { keys.append(CircuitKey(capability: capability, executor: nil)) }
+        for key in keys {
+            var circuit =
+                replayedCircuits[key] ?? CircuitRecord(state: .closed, generation: 1, since: record.endedAt)
+            circuit.addSuccess(of: executor, at: record.endedAt)
+            replayedCircuits[key] = circuit
+        }
     }
 
     // MARK: - Snapshot
@@ -152,7 +170,7 @@ extension Dispatcher {
         for number in deadOrder.all where ended[number] == nil {
             guard let record = dead[number] else { continue }
             write(.accepted(TaskRecord(record.spec, state: .queued)))
-            write(.ended(number: number, record, undelivered: 0, onlyDead: true))
+            write(.ended(number: number, record, .onlyDead))
         }
         for number in endedOrder.all {
             guard let record = ended[number] else { continue }
@@ -161,9 +179,7 @@ extension Dispatcher {
             } else {
                 write(.accepted(TaskRecord(record.spec, state: .queued)))
             }
-            var mask = 0
-            for kind in 1...3 where pending.contains(number * 4 + kind) { mask |= 1 << kind }
-            write(.ended(number: number, record, undelivered: mask, onlyDead: false))
+            write(.ended(number: number, record, EndMarks(pending, number)))
         }
         for number in redrives.keys.sorted() {
             for _ in 0..<(redrives[number] ?? 0) { write(.redriven(number)) }
@@ -207,6 +223,10 @@ extension Dispatcher {
                     .zombie(
                         executor: executor.name, capability: capabilities[zombie.capability].name.name, zombie))
             }
+        }
+        let spent = spending.all.merging(replayedSpending) { _, replayed in replayed }
+        for (name, spent) in spent.sorted(by: { $0.key < $1.key }) {
+            write(.spent(budget: name, period: spent.period, amount: spent.amount))
         }
         for key in Set(circuits.keys).union(replayedCircuits.keys).sorted() {
             let record = replayedCircuits[key] ?? circuits[key]?.record(at: now)

@@ -26,7 +26,9 @@ extension Dispatcher {
     /// Takes a report.
     mutating func receiveReport(_ workspace: String, _ name: String, _ id: String, _ message: InboundMessage) {
         metrics.reports += 1
-        let executor = executorNumber(ScopedName(workspace, name))
+        let scoped = ScopedName(workspace, name)
+        if executorIndex[scoped] == nil, executorIndex.count >= Limits.executors { return }
+        let executor = executorNumber(scoped)
         if refuseRetained(message, executor) { return }
         let report: Report
         do throws(WireError) {
@@ -94,7 +96,9 @@ extension Dispatcher {
         case .outcome, .refuse, .release:
             sendAck(executor, BeatAck(revoked: [pair]))
         case .accept, .progress:
-            let principal = report.principal ?? ""
+            guard let principal = report.principal ?? principal(of: id, report.epoch) else {
+                return sendAck(executor, BeatAck(revoked: [pair]))
+            }
             let name = AttemptName(principal: principal, task: id, epoch: report.epoch, term: term)
             send(.revoke(name, code: .staleEpoch), Names.noCapability, executor)
         }
@@ -105,6 +109,14 @@ extension Dispatcher {
             $0.field("epoch", report.epoch)
         }
         if let cost = report.cost { metrics.wastedCost += cost }
+    }
+
+    /// Whose task an epoch was for, as far as that is still known.
+    private func principal(of id: String, _ epoch: Int) -> String? {
+        guard let number = epochIndex[epoch], let key = tasks[number]?.spec.key ?? ended[number]?.spec.key,
+            key.id == id
+        else { return nil }
+        return key.principal
     }
 
     /// An outcome that is in the journal already.
@@ -215,6 +227,7 @@ extension Dispatcher {
         case .busy: setBusy(executor)
         case .unsupported:
             registrations[pair]?.isUnsupported = true
+            capabilities[capability].summary = workedOutSummary(of: capability)
             touch(executor: executor)
         case .quota: openForQuota(pair, report.retryAfterMs)
         case .rateLimited: pausePair(pair, report.retryAfterMs)

@@ -184,9 +184,7 @@ extension Dispatcher {
             throw Refusal(.expired, "origin.expires_at is over")
         }
         if let capability, intent.origin?.kind != "check",
-            capabilities[capability].executors.contains(where: {
-                registrations[Pair($0, capability)]?.kind == "heartbeat"
-            })
+            summary(of: capability).isHeartbeat
         {
             throw Refusal(.wrongKind, "a capability of kind heartbeat runs only for a check")
         }
@@ -228,13 +226,7 @@ extension Dispatcher {
     private func decidePriority(_ intent: Intent, _ capability: Int?) -> Priority {
         if let priority = intent.priority { return priority }
         guard let capability else { return .normal }
-        let cards = capabilities[capability].executors.compactMap { executor -> Priority? in
-            guard let registration = registrations[Pair(executor, capability)],
-                obstacle(executor, registration) == nil
-            else { return nil }
-            return registration.entry.priority
-        }
-        return cards.max() ?? .normal
+        return summary(of: capability).priority ?? .normal
     }
 
     /// Check 9: room in the tables. A `critical` intent may push a `low` task out.
@@ -315,9 +307,26 @@ extension Dispatcher {
     private func decideDelivery(_ intent: Intent, _ workspace: String, _ capability: String) -> Delivery {
         if intent.delivery == .atMostOnce { return .atMostOnce }
         guard let index = capabilityIndex[ScopedName(workspace, capability)] else { return .atLeastOnce }
-        let isAtMostOnce = capabilities[index].executors.contains {
-            registrations[Pair($0, index)]?.entry.delivery == .atMostOnce
+        return summary(of: index).isAtMostOnce ? .atMostOnce : .atLeastOnce
+    }
+
+    /// What acceptance asks of all registrations of a capability.
+    func summary(of capability: Int) -> CapabilitySummary {
+        capabilities[capability].summary ?? workedOutSummary(of: capability)
+    }
+
+    /// The same from the registrations themselves.
+    func workedOutSummary(of capability: Int) -> CapabilitySummary {
+        var summary = CapabilitySummary()
+        for executor in capabilities[capability].executors {
+            guard let registration = registrations[Pair(executor, capability)] else { continue }
+            if registration.kind == "heartbeat" { summary.isHeartbeat = true }
+            if registration.entry.delivery == .atMostOnce { summary.isAtMostOnce = true }
+            summary.timeoutMs = max(summary.timeoutMs, registration.entry.timeoutMs ?? 0)
+            if let own = registration.entry.priority, obstacle(executor, registration) == nil {
+                summary.priority = max(summary.priority ?? own, own)
+            }
         }
-        return isAtMostOnce ? .atMostOnce : .atLeastOnce
+        return summary
     }
 }

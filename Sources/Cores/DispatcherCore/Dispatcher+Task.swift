@@ -113,10 +113,7 @@ extension Dispatcher {
     func expectedTimeout(_ spec: TaskSpec) -> Int {
         var limit = spec.timeoutMs
         if limit == 0, let index = capabilityIndex[ScopedName(spec.key.workspace, spec.capability)] {
-            let cards = capabilities[index].executors.compactMap {
-                registrations[Pair($0, index)]?.entry.timeoutMs
-            }
-            limit = cards.max() ?? 0
+            limit = summary(of: index).timeoutMs
         }
         if limit == 0 { limit = Defaults.timeoutMs }
         return max(1, min(limit, configuration.timeoutCapMs, spec.deadlineAt - now.wall))
@@ -151,8 +148,10 @@ extension Dispatcher {
         if task.spec.isPlan, task.state == .running, now.monotonic >= task.deadline {
             stopPlan(number, Ending(.timeout, ErrorBody(.expired, "the deadline is over")), reason: "expired")
         } else if task.state != .canceling, now.monotonic >= task.deadline {
+            let isRunning = task.state == .running
             fenceHolder(number, code: .expired, cancels: true)
-            finish(number, Ending(.timeout, ErrorBody(.expired, "the deadline is over")))
+            let attempt = isRunning ? runs[number]?.history.last : nil
+            finish(number, Ending(.timeout, ErrorBody(.expired, "the deadline is over"), attempt: attempt))
         } else if task.attempts == 0, task.state.isWaiting, let expires = task.spec.expiresAt, now.wall >= expires {
             finish(number, Ending(.rejected, ErrorBody(.expired, "expires_at is over")))
         } else if let ready = task.ready, now.monotonic >= ready {

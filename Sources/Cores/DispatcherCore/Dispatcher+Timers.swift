@@ -99,6 +99,7 @@ extension Dispatcher {
             enqueue(number)
         }
         for executor in executors.indices {
+            executors[executor].noticed = now.monotonic
             for position in executors[executor].zombies.indices {
                 let until = now.clock(executors[executor].zombies[position].untilAt)
                 executors[executor].zombies[position].until = min(until, now.monotonic + Limits.claimMs)

@@ -67,12 +67,6 @@ extension Dispatcher {
         }
         dirtyCapabilities.removeAll(keepingCapacity: true)
         if !dirtyExecutors.isEmpty { decide() }
-        while let next = timers.first, next.priority <= now.monotonic,
-            next.key.kind == .offer || next.key.kind == .capability
-        {
-            timers.remove(next.key)
-            if next.key.kind == .offer { publishOffer(next.key.id) } else { publishCapability(next.key.id) }
-        }
     }
 
     private mutating func schedule(_ key: TimerKey, _ due: MonotonicTime) {

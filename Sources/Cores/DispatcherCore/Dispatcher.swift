@@ -59,6 +59,7 @@ public struct Dispatcher: Service {
     var capabilityIndex: [ScopedName: Int] = [:]
     var registrations: [Pair: Registration] = [:]
     var firstSeen: [SeenKey: WallTime] = [:]
+    var freeExecutors: [Int] = []
 
     // Order and limits.
     var workspaces: [String] = []
@@ -66,14 +67,24 @@ public struct Dispatcher: Service {
     var demands: [Int: Demand] = [:]
     var demandIndex: [DemandKey: Int] = [:]
     var lastDemand = 0
+    var orders: [Int: CandidateOrder] = [:]
+    var orderIndex: [OrderKey: Int] = [:]
+    var lastOrder = 0
+    /// Up to so many executors of a capability are compared one by one.
+    var walkLimit = 8
+    /// How often an executor was judged for a decision: the work that decisions take.
+    var judgements = 0
     var circuits: [CircuitKey: Circuit] = [:]
     var circuitTimers: [Int: CircuitKey] = [:]
     var circuitNumbers: [CircuitKey: Int] = [:]
     var lastCircuit = 0
+    var quietSuccess: EndMarks = []
     var isHeartbeatUp = false
     var rates = RateTable()
     var spending = SpendingTable()
+    var replayedSpending: [String: PeriodSpending] = [:]
     var policy = Policy()
+    var hasPolicy = false
 
     // Times.
     var timers = IndexedHeap<TimerKey, MonotonicTime>()
@@ -122,13 +133,12 @@ public struct Dispatcher: Service {
         case .disconnected: disconnected()
         case .message(let message): receive(message)
         case .delivered(let token): delivered(token)
-        case .wake: break
+        case .wake: runTimers()
         case .childEnded, .archive, .sessionLost: break
         case .journalWritable(let flag): journalWritable(flag)
         case .terminate: terminate()
         case .reload(let bytes): reload(bytes)
         }
-        runTimers()
         decide()
         answerClaims()
         finishTurn()

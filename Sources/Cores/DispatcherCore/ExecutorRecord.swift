@@ -20,6 +20,8 @@ public struct ExecutorRecord: Hashable, Sendable {
     public var verdictBoot: String?
     /// When it last said anything in this boot.
     public var heard: MonotonicTime?
+    /// When there was last a sign of it, or its card went; what is gone for long is forgotten.
+    public var noticed = MonotonicTime(milliseconds: 0)
     /// When it last beat in this boot.
     public var beaten: MonotonicTime?
     /// It has beaten, and then said nothing for three beats.

@@ -92,8 +92,8 @@ extension JournalRecord {
         case "t": self = .changed(try JournalRecord.change(fields))
         case "e":
             self = .ended(
-                number: try fields.number("n"), try JournalRecord.ended(fields), undelivered: fields.numbers["u"] ?? 0,
-                onlyDead: fields.flags.contains("od"))
+                number: try fields.number("n"), try JournalRecord.ended(fields),
+                EndMarks(rawValue: fields.numbers["u"] ?? 0))
         case "d": self = .delivered(fields.tokens)
         case "g": self = .forgotten(try fields.number("v"))
         case "G": self = .forgottenDead(try fields.number("v"))
@@ -110,6 +110,7 @@ extension JournalRecord {
             self = .seen(
                 try fields.scope("e"), capability: try fields.text("c"),
                 at: WallTime(milliseconds: try fields.number("at")))
+        case "F": self = .unseen(try fields.scope("e"))
         case "r": self = .reference(try fields.scope("c"), executor: fields.texts["e"])
         case "p": self = .pause(try fields.scope("c"), executor: fields.texts["e"], until: fields.time("at"))
         case "q": self = .drain(try fields.scope("e"), fields.flags.contains("on"))

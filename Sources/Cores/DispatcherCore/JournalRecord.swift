@@ -15,7 +15,7 @@ enum JournalRecord: Hashable, Sendable {
     /// A task changed.
     case changed(TaskChange)
     /// A task has ended.
-    case ended(number: Int, EndedRecord, undelivered: Int, onlyDead: Bool)
+    case ended(number: Int, EndedRecord, EndMarks)
     /// The broker has taken what these tokens name.
     case delivered([Int])
     /// The oldest ended tasks are forgotten.
@@ -30,6 +30,8 @@ enum JournalRecord: Hashable, Sendable {
     case redriven(Int)
     /// An executor offers a capability for the first time.
     case seen(ScopedName, capability: String, at: WallTime)
+    /// An executor is forgotten: what it offered first counts no more.
+    case unseen(ScopedName)
     /// An executor's card is the reference of a capability.
     case reference(ScopedName, executor: String?)
     /// A capability, or a pair, is paused or resumed by command.
@@ -44,6 +46,29 @@ enum JournalRecord: Hashable, Sendable {
     case zombieEnded(executor: ScopedName, task: Int, epoch: Int)
     /// What was spent of a budget in a period.
     case spent(budget: String, period: Int, amount: Int)
+}
+
+/// What else the record of an end says.
+struct EndMarks: OptionSet, Hashable, Sendable {
+    /// The bits.
+    let rawValue: Int
+
+    /// The broker has not taken the result, the dead letter, the record of the log.
+    static let result = EndMarks(rawValue: 2)
+    static let dead = EndMarks(rawValue: 4)
+    static let log = EndMarks(rawValue: 8)
+    /// In a compacted journal: only the dead letter is left of the task.
+    static let onlyDead = EndMarks(rawValue: 16)
+    /// The pair's circuit, and the capability's, have one more success in their windows.
+    static let pairSuccess = EndMarks(rawValue: 32)
+    static let capabilitySuccess = EndMarks(rawValue: 64)
+
+    /// What of a task the broker has not taken, by its tokens.
+    init(_ undelivered: Set<Int>, _ number: Int) {
+        rawValue = (1...3).reduce(0) { undelivered.contains(number * 4 + $1) ? $0 | 1 << $1 : $0 }
+    }
+
+    init(rawValue: Int) { self.rawValue = rawValue }
 }
 
 /// What a transition changes.
@@ -80,12 +105,11 @@ extension JournalRecord: WireWritable {
                 JournalRecord.write(record.spec, to: &$0)
                 $0.field("of", record.first)
             case .changed(let change): JournalRecord.write(change, to: &$0)
-            case .ended(let number, let record, let undelivered, let onlyDead):
+            case .ended(let number, let record, let marks):
                 $0.field("k", "e")
                 $0.field("n", number)
                 JournalRecord.write(record, to: &$0)
-                if undelivered != 0 { $0.field("u", undelivered) }
-                if onlyDead { $0.field("od", true) }
+                if !marks.isEmpty { $0.field("u", marks.rawValue) }
             default: writeRest(to: &$0)
             }
         }
@@ -107,6 +131,7 @@ extension JournalRecord: WireWritable {
         case .seen(let executor, let capability, let at):
             writeNames("f", executor, capability: capability, executor: executor.name, &writer)
             writer.field("at", at.milliseconds)
+        case .unseen(let executor): writeNames("F", executor, capability: nil, executor: executor.name, &writer)
         case .reference(let capability, let executor):
             writeNames("r", capability, capability: capability.name, executor: executor, &writer)
         case .pause(let capability, let executor, let until):

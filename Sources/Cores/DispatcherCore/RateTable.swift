@@ -11,6 +11,20 @@ struct RateTable: Sendable {
     }
 
     private var buckets: [Key: TokenBucket] = [:]
+    private var emptyAt: MonotonicTime?
+
+    /// Full buckets; or, after a restart at `emptyAt`, empty ones, since what was given before is not known.
+    init(emptyAt: MonotonicTime? = nil) { self.emptyAt = emptyAt }
+
+    /// A bucket nothing is known of.
+    private func fresh(_ rule: RateRule, at now: MonotonicTime) -> TokenBucket {
+        TokenBucket(
+            perSecond: rule.perSecond, burst: rule.burst, at: emptyAt ?? now, isFull: emptyAt == nil)
+    }
+
+    private func bucket(_ key: Key, _ configuration: DispatcherConfiguration, at now: MonotonicTime) -> TokenBucket {
+        buckets[key] ?? fresh(configuration.rates[key.rule], at: now)
+    }
 
     /// Takes a token of each rule for an owner; `nil` when all had one, else when there is one again.
     mutating func takeOwner(
@@ -39,8 +53,24 @@ struct RateTable: Sendable {
     ) -> MonotonicTime? {
         var latest: MonotonicTime?
         for key in RateTable.keys(capability, executor, configuration) {
-            guard let bucket = buckets[key], !bucket.hasToken(at: now) else { continue }
-            latest = max(bucket.next(at: now), latest ?? now)
+            let bucket = bucket(key, configuration, at: now)
+            if !bucket.hasToken(at: now) { latest = max(bucket.next(at: now), latest ?? now) }
+        }
+        return latest
+    }
+
+    /// `nil` when the rates of a capability as a whole allow a grant now, else when they do.
+    func opening(
+        ofAll capability: String, in workspace: String, _ configuration: DispatcherConfiguration,
+        at now: MonotonicTime
+    ) -> MonotonicTime? {
+        var latest: MonotonicTime?
+        for (index, rule) in configuration.rates.enumerated() where rule.executor == nil {
+            guard let pattern = rule.capability, DispatcherConfiguration.matches(capability, pattern),
+                rule.workspace == nil || rule.workspace == workspace
+            else { continue }
+            let bucket = bucket(Key(rule: index, workspace: workspace, name: capability), configuration, at: now)
+            if !bucket.hasToken(at: now) { latest = max(bucket.next(at: now), latest ?? now) }
         }
         return latest
     }
@@ -68,14 +98,12 @@ struct RateTable: Sendable {
     ) -> MonotonicTime? {
         var latest: MonotonicTime?
         for key in keys {
-            if let bucket = buckets[key], !bucket.hasToken(at: now) {
-                latest = max(bucket.next(at: now), latest ?? now)
-            }
+            let bucket = bucket(key, configuration, at: now)
+            if !bucket.hasToken(at: now) { latest = max(bucket.next(at: now), latest ?? now) }
         }
         if let latest { return latest }
         for key in keys {
-            let rule = configuration.rates[key.rule]
-            var bucket = buckets[key] ?? TokenBucket(perSecond: rule.perSecond, burst: rule.burst, at: now)
+            var bucket = bucket(key, configuration, at: now)
             _ = bucket.take(at: now)
             buckets[key] = bucket
         }
@@ -89,6 +117,9 @@ struct SpendingTable: Sendable {
     private struct Key: Hashable, Sendable {
         var rule: BudgetRule
         var workspace: String
+
+        /// What it is called in the journal.
+        var name: String { "\(workspace)/\(rule.owner ?? "")/\(rule.periodMs)" }
     }
 
     private var budgets: [Key: Budget] = [:]
@@ -134,6 +165,37 @@ struct SpendingTable: Sendable {
         }
     }
 
+    /// What is spent of the budgets a task counts in, by their names in the journal.
+    func state(
+        of spec: TaskSpec, _ configuration: DispatcherConfiguration
+    ) -> [(name: String, spent: PeriodSpending)] {
+        keys(spec, configuration).compactMap { key in
+            budgets[key].map { (key.name, PeriodSpending(period: $0.period, amount: $0.spent)) }
+        }
+    }
+
+    /// What is spent of all budgets, by their names in the journal.
+    var all: [String: PeriodSpending] {
+        var all: [String: PeriodSpending] = [:]
+        for (key, budget) in budgets where budget.spent > 0 {
+            all[key.name] = PeriodSpending(period: budget.period, amount: budget.spent)
+        }
+        return all
+    }
+
+    /// Takes over what the journal says of the present periods.
+    mutating func restore(
+        _ replayed: [String: PeriodSpending], _ configuration: DispatcherConfiguration, at now: WallTime
+    ) {
+        for rule in configuration.budgets {
+            let key = Key(rule: rule, workspace: rule.workspace ?? "")
+            guard let spent = replayed[key.name] else { continue }
+            var budget = Budget(periodMs: rule.periodMs, amount: rule.amount, at: now)
+            budget.restore(spent: spent.amount, period: spent.period)
+            budgets[key] = budget
+        }
+    }
+
     /// Settles an attempt.
     mutating func settle(
         _ end: SpendingEnd, _ spec: TaskSpec, _ configuration: DispatcherConfiguration, at now: WallTime
@@ -152,4 +214,12 @@ struct SpendingEnd: Hashable, Sendable {
     var actual: Int
     /// When it was granted.
     var grantedAt: WallTime
+}
+
+/// What was spent in a period, by the period's number.
+struct PeriodSpending: Hashable, Sendable {
+    /// Periods since 1970.
+    var period: Int
+    /// Micro-units.
+    var amount: Int
 }

@@ -80,6 +80,10 @@ public struct CapabilityRecord: Hashable, Sendable {
     public var executors: [Int] = []
     /// Groups of equal queued tasks, ascending.
     public var demands: [Int] = []
+    /// Numbers of the orders in which its executors stand, the newest last.
+    var orders: [Int] = []
+    /// What acceptance asks of all its registrations; absent: to be worked out.
+    var summary: CapabilitySummary?
     /// Queued tasks whose own deadline is too near for everyone; looked at again when something changes.
     public var aside: [Int] = []
     /// Live tasks, of all states.
@@ -122,6 +126,18 @@ public struct CapabilityRecord: Hashable, Sendable {
         /// When it ends; absent: when it is resumed.
         public var until: WallTime?
     }
+}
+
+/// What acceptance asks of all registrations of a capability: worked out when they change, not at each intent.
+struct CapabilitySummary: Hashable, Sendable {
+    /// Some card says that it runs only for checks.
+    var isHeartbeat = false
+    /// Some card says `at_most_once`.
+    var isAtMostOnce = false
+    /// The longest time limit on a card, in ms; 0: none says one.
+    var timeoutMs = 0
+    /// The highest priority on a card of one that may get work.
+    var priority: Priority?
 }
 
 extension WallTime {

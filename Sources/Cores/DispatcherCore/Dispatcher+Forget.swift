@@ -1,0 +1,32 @@
+import Contract
+import TimeModel
+
+/// Executors that are gone for good: names that never come again take no room.
+extension Dispatcher {
+    /// Forgets the executors without card, work and claims of which nothing was seen for an hour. Their places are
+    /// given to the next that come.
+    mutating func forgetExecutors() {
+        guard isSettled else { return }
+        let gone = executors.indices.filter { isGone(executors[$0]) }
+        for executor in gone {
+            let name = executors[executor].name
+            if firstSeen.contains(where: { $0.key.executor == name }) {
+                firstSeen = firstSeen.filter { $0.key.executor != name }
+                journal(.unseen(name))
+            }
+            alertLost(executor, isOnline: true)
+            for kind in [TimerKey.Kind.claim, .identity] { timers.remove(TimerKey(kind, executor)) }
+            for kind in [TimerKey.Kind.silence, .zombie] { heldTimers.remove(TimerKey(kind, executor)) }
+            dirtyExecutors.remove(executor)
+            executorIndex[name] = nil
+            executors[executor] = ExecutorRecord(ScopedName("", ""))
+            freeExecutors.append(executor)
+        }
+    }
+
+    private func isGone(_ record: ExecutorRecord) -> Bool {
+        record.card == nil && !record.isCardless && !record.isDraining && record.capabilities.isEmpty
+            && record.tasks.isEmpty && record.zombies.isEmpty && record.claims.isEmpty && !record.name.name.isEmpty
+            && now.monotonic - record.noticed >= Limits.executorMemoryMs
+    }
+}

@@ -1,0 +1,146 @@
+import Contract
+import Machine
+import Testing
+import TimeModel
+import Wire
+
+@testable import DispatcherCore
+
+/// What a restart keeps, and what is forgotten in the end.
+@Suite struct RestartTests {
+    @Test func noIntentIsRefusedWhileCardsAreStillToCome() throws {
+        var bench = try Harness()
+        bench.keepsSession = true
+        bench.online("e1")
+        bench.online("e2", #"{"name":"d"}"#)
+        try bench.restart(connects: false)
+        bench.intent("t1")
+        bench.connect()
+        #expect(bench.core.isSettled)
+        for id in ["t2", "t3"] { bench.intent(id) }
+        #expect(["t2", "t3"].allSatisfy { bench.result($0) == nil && bench.updates($0).count == 1 })
+        bench.disconnect()
+        bench.connect()
+        #expect(bench.core.isSettled)
+    }
+
+    @Test func whatABudgetHasSpentIsKept() throws {
+        var bench = try Harness(#"{"budgets":[{"workspace":"main","period_ms":3600000,"amount":250}]}"#)
+        bench.online("e1", #"{"name":"c","cost":{"fixed":100}}"#, rest: #""slots":8,"reserved":0"#)
+        for id in ["t1", "t2", "t3"] { bench.intent(id) }
+        let work = bench.assignments("e1")
+        #expect(work.count == 2)
+        for own in work { bench.succeed("e1", own) }
+        try bench.restart()
+        #expect(bench.assignments("e1").isEmpty)
+        #expect(try bench.explain("t3").text("/code") == "budget_exceeded")
+        bench.advance(3_600_000)
+        #expect(bench.assignments("e1").count == 1)
+    }
+
+    @Test func aBucketIsEmptyAfterARestart() throws {
+        var bench = try Harness(#"{"rates":[{"capability":"c","per_s":1,"burst":3}]}"#)
+        bench.online("e1", rest: #""slots":20,"reserved":0"#)
+        for id in 0..<3 { bench.intent("t\(id)") }
+        #expect(bench.assignments("e1").count == 3)
+        try bench.restart()
+        _ = bench.assignments("e1")
+        for id in 3..<6 { bench.intent("t\(id)") }
+        #expect(bench.assignments("e1").isEmpty)
+        bench.advance(1000)
+        #expect(bench.assignments("e1").count == 1)
+        bench.advance(2000)
+        #expect(bench.assignments("e1").count == 2)
+    }
+
+    @Test func g24_aBeatOfTheSameTurnKeepsItsLease() throws {
+        var bench = try Harness()
+        bench.online("e1")
+        bench.intent("t1", #"{"timeout_ms":300000}"#)
+        let own = try bench.assignment("e1")
+        bench.accept("e1", own)
+        bench.late(30_500)
+        bench.beat("e1", seq: 1, leases: [own])
+        bench.advance(1)
+        #expect(bench.core.leases.count == 1 && bench.events(.leaseRevoked).isEmpty)
+    }
+
+    @Test func executorsThatAreGoneAreForgotten() throws {
+        var bench = try Harness()
+        for name in 0..<50 {
+            bench.online("x\(name)")
+            bench.card("x\(name)", "")
+            bench.send("executor/x\(name)/card", "", retain: true)
+            bench.status("x\(name)", "offline")
+        }
+        bench.send("beat/stranger", #"{"boot":"b1","seq":1}"#)
+        bench.online("e1")
+        #expect(bench.core.executorIndex.count == 52)
+        bench.advance(3_600_000)
+        bench.status("e1", "online")
+        bench.advance(20_000)
+        #expect(bench.core.executorIndex.count == 1)
+        let size = bench.core.executors.count
+        #expect(bench.core.firstSeen.keys.allSatisfy { $0.executor.name == "e1" })
+        for name in 0..<50 { bench.online("y\(name)") }
+        #expect(bench.core.executors.count == size)
+        bench.intent("t1")
+        #expect(bench.messages.contains { $0.topic.contains("/work/c/") })
+        let hash = bench.core.stateHash
+        var replayed = Dispatcher(configuration: bench.core.configuration, seed: 7)
+        for record in bench.records { try replayed.replay(record) }
+        replayed.now = bench.now
+        #expect(replayed.stateHash == hash)
+    }
+
+    @Test func t1_39_hundredStepsReportedTwice() throws {
+        var bench = try Harness()
+        bench.online("e1", rest: #""slots":2"#)
+        let steps = (0..<100).map { #"{"name":"s\#($0)","type":"skill","capability":"c"}"# }
+        bench.intent("p", to: "plan", #"{"input":{"steps":[\#(steps.joined(separator: ","))]}}"#)
+        for _ in 0..<100 {
+            let own = try bench.assignment("e1")
+            for _ in 0..<2 { bench.succeed("e1", own) }
+        }
+        let result = try #require(bench.result("p", of: "plan"))
+        #expect(result.status == .success)
+        let output = try #require(result.output)
+        guard case .array(let ended)? = JSONValue(output)["steps"] else { throw Missing() }
+        #expect(ended.map { $0.text("/step_name") } == (0..<100).map { "s\($0)" })
+        #expect(bench.all("log/p/step").count == 100)
+    }
+
+    @Test func t1_55_rulesThatCannotBeReadRefuse() throws {
+        var bench = try Harness(#"{"policy":{"main":[{"id":"","effect":"allow"}]}}"#)
+        bench.online("e1")
+        bench.intent("t1")
+        #expect(bench.result("t1")?.status == .rejected && bench.result("t1")?.error?.code == .internal)
+        #expect(try bench.command("task/list/all").code == .internal)
+        bench.input(.reload(Array(#"{"dispatcher":{}}"#.utf8)))
+        bench.acknowledges = false
+        bench.intent("t2")
+        bench.succeed("e1", try bench.assignment("e1"))
+        #expect(bench.result("t2")?.status == .success)
+    }
+
+    @Test func trap2_noTimeLimitIsTheNextSource() throws {
+        var bench = try Harness()
+        bench.online("e1", #"{"name":"c","timeout_ms":700},{"name":"d","timeout_ms":0}"#, rest: #""slots":9"#)
+        bench.intent("t1", #"{"timeout_ms":0}"#)
+        bench.intent("t2")
+        bench.intent("t3", to: "d", #"{"timeout_ms":0}"#)
+        #expect(bench.assignments("e1").map(\.timeoutMs) == [700, 700, 30_000])
+    }
+
+    @Test func trap14_aCrashEndsItsAttempt() throws {
+        var bench = try Harness()
+        bench.online("e1")
+        bench.intent("t1", #"{"retry":{"count":0}}"#)
+        bench.report("e1", try bench.assignment("e1"), #""type":"outcome","status":"failed""#)
+        #expect(bench.result("t1")?.error?.code == .internal)
+        bench.intent("t2")
+        #expect(try bench.assignment("e1").task == "t2")
+    }
+
+    private struct Missing: Error {}
+}
