@@ -304,6 +304,11 @@ public final class HeartbeatRun<S: Service> {
                 history.violate("G-15", "check/\(name) is not retained")
                 continue
             }
+            // A result that the broker forgot is asked for again within ten minutes.
+            guard view.state.live.isEmpty else {
+                history.saw("live at the end")
+                continue
+            }
             // The slots of the last minute may still be open, or their runs have no result yet.
             cursors[name] = view.state.cursor.milliseconds - 61_000
             created[name] = view.state.createdAt.milliseconds

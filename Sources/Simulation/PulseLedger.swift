@@ -50,7 +50,7 @@ final class PulseLedger {
         switch view.reason {
         case .silence?:
             let periods = view.verdict == .offline ? 3 : 2
-            let silent = world.time - beater.lastArrival
+            let silent = beater.silence(but: PulseLedger.slackMs)
             let least = periods * beater.beatMs * 98 / 100 - PulseLedger.slackMs
             if silent < least, world.time > isLossyUntil {
                 history.violate(

@@ -18,6 +18,8 @@ final class ScriptedBeater {
     private(set) var since = 0
     /// When the broker got its last message, and the first one of its connection; `nil` without a connection.
     private(set) var lastArrival = 0
+    /// The latest arrivals, oldest first.
+    private var arrivals: [Int] = []
     private(set) var firstArrival: Int?
     private let world: World
     private var client: SimulatedClient?
@@ -102,8 +104,15 @@ final class ScriptedBeater {
     /// The broker has got a message of it.
     func arrived() {
         lastArrival = world.time
+        arrivals.append(world.time)
+        if arrivals.count > ScriptedBeater.keptArrivals { arrivals.removeFirst() }
         if firstArrival == nil, client?.isUp == true { firstArrival = world.time }
     }
+
+    private static let keptArrivals = 16
+
+    /// How long it has been silent for whoever hears the broker; what arrived within the last `ms` is still on its way.
+    func silence(but ms: Int) -> Int { world.time - (arrivals.last { $0 <= world.time - ms } ?? 0) }
 
     /// Whether whoever hears the broker has heard for so long that it is there.
     func isKnownToBeThere(for ms: Int) -> Bool {

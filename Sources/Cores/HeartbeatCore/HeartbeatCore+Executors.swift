@@ -50,8 +50,7 @@ extension HeartbeatCore {
             return forgetIfGone(key, now)
         }
         guard let status = try? ExecutorStatus(decoding: payload), var pulse = known(key, now) else { return }
-        // A Will that was there before heartbeat listened needs no grace any more.
-        pulse.take(status, own: isReplay ? willsUntil - ExecutorPulse.willGraceMs : clock.elapsed)
+        pulse.take(status, own: clock.elapsed)
         if let boot = pulse.boot, beaten[key] == boot { pulse.hasBeaten = true }
         if !isReplay, status.status != .lost { pulse.hear(own: clock.elapsed, now: now.wall) }
         executors[key] = pulse
