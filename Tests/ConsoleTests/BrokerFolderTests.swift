@@ -29,6 +29,14 @@ import Testing
         #expect(text.contains("allow_anonymous false"))
     }
 
+    @Test func browsersGetAListenerOnLoopbackAlone() {
+        let web = WebListener(port: 9001, files: "/d")
+        let text = BrokerConfiguration(folder: "/b", listeners: BrokerListeners(port: 1883, web: web)).text
+        let lines = ["listener 9001 127.0.0.1", "socket_domain ipv4", "protocol websockets", "max_connections 1000"]
+        #expect(text.hasSuffix("\n" + lines.joined(separator: "\n") + "\nhttp_dir /d\n"))
+        #expect(WebListener(port: 9001).lines.suffix(4) == lines[...])
+    }
+
     @Test func aNewFolderHoldsNoPasswordInClearButSecrets() async throws {
         let folder = try TemporaryFolder()
         let path = folder.path + "/b"

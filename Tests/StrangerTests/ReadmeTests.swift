@@ -23,7 +23,7 @@ import Testing
         }
         #expect(isUp && stack.isRunning, "\(stack.output)")
         compare(first, stack.output)
-        let port = stack.output.split(separator: "127.0.0.1:").last?.prefix { $0.isNumber } ?? "18830"
+        let port = stack.output.split(separator: "mqtt://127.0.0.1:").last?.prefix { $0.isNumber } ?? "18830"
         var background: [ProgramFixture] = []
         for command in commands where !command.command.hasPrefix("deploy/") {
             let line = command.command.replacingOccurrences(of: "18830", with: port)

@@ -70,6 +70,8 @@ struct BrokerListeners: Codable, Hashable, Sendable {
     var runAs: String?
     /// For clients from outside; absent: nobody from outside.
     var secure: SecureListener?
+    /// Where browsers connect; absent: nowhere.
+    var web: WebListener?
 }
 
 /// A listener with TLS on all addresses.
@@ -92,6 +94,20 @@ struct SecureListener: Codable, Hashable, Sendable {
         ]
         guard let clientAuthority else { return lines }
         return lines + ["cafile \(clientAuthority)", "require_certificate true", "use_identity_as_username true"]
+    }
+}
+
+/// A listener for browsers on the loopback address: MQTT over WebSockets, and the dashboard's files.
+struct WebListener: Codable, Hashable, Sendable {
+    /// Its port.
+    var port: Int
+    /// The folder of the dashboard; absent: WebSockets alone.
+    var files: String?
+
+    /// The lines of the configuration. Without `socket_domain` it would listen on every interface.
+    var lines: [String] {
+        ["", "listener \(port) 127.0.0.1", "socket_domain ipv4", "protocol websockets", "max_connections 1000"]
+            + (files.map { ["http_dir \($0)"] } ?? [])
     }
 }
 
@@ -134,6 +150,7 @@ struct BrokerConfiguration: Hashable, Sendable {
         lines += ["", "listener \(listeners.port) 127.0.0.1", "max_connections 20000"]
         if let socket = listeners.socket { lines += ["", "listener 0 \(socket)", "max_connections 20000"] }
         lines += listeners.secure?.lines ?? []
+        lines += listeners.web?.lines ?? []
         return lines.joined(separator: "\n") + "\n"
     }
 }

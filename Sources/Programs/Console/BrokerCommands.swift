@@ -38,9 +38,10 @@ enum BrokerCommands {
         guard (1...65_535).contains(port) else { throw .usage("--port \(port): a port is from 1 to 65535") }
         let socket = "\(folder.path)/run/broker.sock"
         let listeners = BrokerListeners(
-            port: port, socket: socket.utf8.count < 108 ? socket : nil, secure: try secureListener(session))
+            port: port, socket: socket.utf8.count < 108 ? socket : nil, secure: try secureListener(session),
+            web: try webListener(session, besides: port))
         try folder.write(listeners)
-        let services = Role.allCases.filter(\.isService).map(\.rawValue)
+        let services = UpPrograms.serviceNames
         try put(services.map { BrokerAccount(name: $0, workspace: nil, roles: [$0]) }, into: folder)
         session.terminal.print(folder.configurationFile)
         session.terminal.say("Accounts: \(services.joined(separator: ", ")); passwords in \(folder.path)/secrets.")
@@ -63,6 +64,20 @@ enum BrokerCommands {
         let port = invocation.integer("tls-port") ?? 8883
         guard (1...65_535).contains(port) else { throw .usage("--tls-port \(port): a port is from 1 to 65535") }
         return SecureListener(port: port, certificate: certificate, key: key, clientAuthority: files[2])
+    }
+
+    /// What `--web-port` asks for.
+    private static func webListener(_ session: Session, besides port: Int) throws(Failure) -> WebListener? {
+        guard let web = session.invocation.integer("web-port") else { return nil }
+        guard (1...65_535).contains(web), web != port else {
+            throw .usage("--web-port \(web): a port from 1 to 65535, and another than \(port)")
+        }
+        let dashboard = UpPrograms.dashboard
+        session.terminal.say(
+            dashboard == nil
+                ? "The dashboard's files are not installed: the port speaks WebSockets alone."
+                : "Dashboard: http://127.0.0.1:\(web)/ once the broker runs.")
+        return WebListener(port: web, files: dashboard)
     }
 
     /// Adds accounts that keep their generated passwords in the folder.

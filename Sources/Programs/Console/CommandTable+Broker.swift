@@ -10,16 +10,20 @@ extension CommandTable {
                 Flag("key", .text("FILE"), "the key of the certificate"),
                 Flag(
                     "client-authority", .text("FILE"), "who signs clients' certificates, which replace passwords there"),
+                Flag("web-port", .integer(1), "a port on loopback for browsers; none"),
             ], shared: [],
             examples: [
                 Example("martlet broker init --dir /etc/martlet/broker", "A new broker folder."),
                 Example(
                     "martlet broker init --certificate /etc/ssl/broker.crt --key /etc/ssl/broker.key",
                     "With a listener for clients from outside."),
+                Example(
+                    "martlet broker init --web-port 9001", "With the dashboard on http://127.0.0.1:9001/."),
             ],
             details: [
                 "The broker listens on loopback and on a Unix socket in the folder. Passwords of services are generated "
-                    + "into secrets/, readable by their owner alone."
+                    + "into secrets/, readable by their owner alone.",
+                "With --web-port it also speaks MQTT over WebSockets on that port, and serves the dashboard there.",
             ], action: BrokerCommands.initialize),
         Command(
             "broker account add", "adds an account, or gives it other roles", arguments: [accountName],

@@ -161,6 +161,10 @@ final class Up {
         try file.write(session.environment)
         let password = try broker.personPassword.map { "   password \($0)" } ?? ""
         terminal.print(row("account", "user \(broker.personName)\(password)"))
+        if let dashboard = try broker.dashboard {
+            let viewer = "read only: user \(UpBroker.viewer)   password \(dashboard.viewerPassword)"
+            terminal.print(row("dashboard", "\(dashboard.address)   \(viewer)"))
+        }
         if let before, before != "up" {
             terminal.say("The context in use is now \"up\"; back again: martlet context use \(before)")
         }

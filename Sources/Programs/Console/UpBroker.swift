@@ -14,16 +14,22 @@ final class UpBroker {
     let process: ManagedProcess?
     /// `mosquitto 2.0.11`, or what the broker is otherwise.
     let title: String
+    /// The port of the dashboard; `nil` where it is not served.
+    private(set) var webPort: Int?
     private let folder: BrokerFolder?
     private let user: String?
     private let passwordFile: String?
 
     /// The accounts of a private broker besides the services'.
     static let person = "me"
+    /// The account that only looks.
+    static let viewer = "viewer"
     /// The demo executor's account.
     static let executor = "demo"
     /// The port that is tried first.
     static let usualPort = 18_830
+    /// The port that is tried first for the dashboard.
+    static let usualWebPort = 18_831
 
     /// A broker that runs already; one account for all when it asks for one, else each goes by its own name.
     init(existing text: String, user: String?, passwordFile: String?) throws(Failure) {
@@ -52,8 +58,9 @@ final class UpBroker {
             throw .usage("the folder \(Terminal.escape(path)) has a blank in its path, which mosquitto cannot read")
         }
         let folder = BrokerFolder(path: "\(path)/broker", environment: environment)
-        let port = UpBroker.port(before: "\(folder.path)/port")
-        (address, shownAddress) = try UpBroker.configure(folder, port: port)
+        let port = UpBroker.port(before: "\(folder.path)/port", usual: UpBroker.usualPort)
+        let web = UpBroker.port(before: "\(folder.path)/web-port", usual: UpBroker.usualWebPort)
+        (address, shownAddress, webPort) = try UpBroker.configure(folder, port: port, web: web ?? UpBroker.free(0))
         try BrokerCommands.put(accounts, into: folder)
         process = ManagedProcess(
             "broker", [program, "-c", folder.configurationFile], environment: environment,
@@ -64,18 +71,24 @@ final class UpBroker {
         passwordFile = nil
     }
 
-    /// Writes the configuration with a port, any free one for `nil`; returns how services and people connect.
+    /// Writes the configuration with a port, any free one for `nil`, and one for the dashboard, `nil` for none; returns
+    /// how services and people connect, and the dashboard's port.
     private static func configure(
-        _ folder: BrokerFolder, port wanted: Int?
-    ) throws(Failure) -> (BrokerAddress, BrokerAddress) {
+        _ folder: BrokerFolder, port wanted: Int?, web: Int?
+    ) throws(Failure) -> (BrokerAddress, BrokerAddress, Int?) {
         guard let port = wanted ?? free(0) else { throw Failure(.ownFault, "no port is free on 127.0.0.1") }
         let socket = "\(folder.path)/run/broker.sock"
         let fits = socket.utf8.count < 108
+        let dashboard = web.flatMap { web in UpPrograms.dashboard.map { WebListener(port: web, files: $0) } }
         try folder.write(
-            BrokerListeners(port: port, socket: fits ? socket : nil, runAs: geteuid() == 0 ? "root" : nil))
+            BrokerListeners(
+                port: port, socket: fits ? socket : nil, runAs: geteuid() == 0 ? "root" : nil, web: dashboard))
         try FileText.replace("\(folder.path)/port", Array("\(port)\n".utf8), mode: 0o600)
+        if let dashboard {
+            try FileText.replace("\(folder.path)/web-port", Array("\(dashboard.port)\n".utf8), mode: 0o600)
+        }
         let tcp = BrokerAddress(transport: .tcp, host: "127.0.0.1", port: port)
-        return (fits ? BrokerAddress(transport: .unix, host: socket, port: 0) : tcp, tcp)
+        return (fits ? BrokerAddress(transport: .unix, host: socket, port: 0) : tcp, tcp, dashboard?.port)
     }
 
     /// The accounts of `martlet up`.
@@ -86,6 +99,7 @@ final class UpBroker {
         BrokerAccount(name: "monitor", workspace: nil, roles: [Role.monitor.rawValue]),
         BrokerAccount(name: executor, workspace: Names.defaultWorkspace, roles: [Role.executor.rawValue]),
         BrokerAccount(name: person, workspace: Names.defaultWorkspace, roles: [Role.operator.rawValue]),
+        BrokerAccount(name: viewer, workspace: Names.defaultWorkspace, roles: [Role.viewer.rawValue]),
     ]
 
     /// How one of the programs connects, as its flags say it.
@@ -118,6 +132,13 @@ final class UpBroker {
     var personPassword: String? {
         get throws(Failure) { try folder?.secret(UpBroker.person).password }
     }
+    /// The dashboard's address, and the password of the account that only looks; `nil` where it is not served.
+    var dashboard: (address: String, viewerPassword: String)? {
+        get throws(Failure) {
+            guard let webPort, let folder else { return nil }
+            return ("http://127.0.0.1:\(webPort)/", try folder.secret(UpBroker.viewer).password)
+        }
+    }
     /// The name of the demo executor.
     var executorName: String { user ?? UpBroker.executor }
 
@@ -132,7 +153,9 @@ final class UpBroker {
             if process.reap() {
                 guard attempts < 3 else { throw process.endedEarly }
                 attempts += 1
-                (address, shownAddress) = try UpBroker.configure(folder, port: nil)
+                // The last try does without the dashboard: a mosquitto built without WebSockets ends at once.
+                (address, shownAddress, webPort) = try UpBroker.configure(
+                    folder, port: nil, web: attempts < 3 ? UpBroker.free(0) : nil)
                 try process.start()
             }
             if let client = try connectedNow(interrupts, isLast: SystemClock.monotonic >= deadline) { return client }
@@ -150,9 +173,9 @@ final class UpBroker {
     }
 
     /// The port of the last time if it is free, else the usual one.
-    private static func port(before file: String) -> Int? {
+    private static func port(before file: String, usual: Int) -> Int? {
         let last = (try? FileText.read(file)).flatMap { Int(String(decoding: $0, as: UTF8.self).filter(\.isNumber)) }
-        return [last, usualPort].compactMap(\.self).first { free($0) != nil }
+        return [last, usual].compactMap(\.self).first { free($0) != nil }
     }
 
     /// The port itself if it can be had on the loopback address; 0: any; `nil`: taken.

@@ -61,17 +61,29 @@ struct UpPrograms {
         throw Failure(.ownFault, "\(name) is neither beside martlet nor in PATH", tries: ["swift build"])
     }
 
-    /// The demo executor's manifest: of an installation, or of the source tree that this program was built in.
+    /// The demo executor's manifest.
     private func manifest() throws(Failure) -> String {
+        if let file = UpPrograms.shipped("executors/demo.json") { return file }
+        throw Failure(.ownFault, "the demo executor's manifest, executors/demo.json, is not installed")
+    }
+
+    /// The folder of the dashboard; `nil` when it is not there, or has a blank in its path, which mosquitto cannot read.
+    static var dashboard: String? {
+        guard let page = shipped("dashboard/index.html"), !page.contains(where: \.isWhitespace) else { return nil }
+        return (page as NSString).deletingLastPathComponent
+    }
+
+    /// A file that ships with the programs: of an installation, or of the source tree that this program was built in.
+    private static func shipped(_ name: String) -> String? {
         var folder = FileText.ownFolder
         for _ in 0..<6 {
-            for path in ["share/martlet/executors/demo.json", "deploy/executors/demo.json"] {
+            for path in ["share/martlet/\(name)", "deploy/\(name)"] {
                 let file = folder == "/" ? "/\(path)" : "\(folder)/\(path)"
                 if access(file, R_OK) == 0 { return file }
             }
             folder = (folder as NSString).deletingLastPathComponent
         }
-        throw Failure(.ownFault, "the demo executor's manifest, executors/demo.json, is not installed")
+        return nil
     }
 }
 
