@@ -1,4 +1,6 @@
 import Contract
+import Determinism
+import Machine
 import TimeModel
 
 /// Executors that are gone for good: names that never come again take no room.

@@ -1,4 +1,5 @@
 import Contract
+import Machine
 import TimeModel
 
 /// Choosing among many executors without walking them all.
