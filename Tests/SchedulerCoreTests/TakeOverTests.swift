@@ -24,7 +24,7 @@ import Wire
             settings.boot = "heir\(seed)"
             var core = SchedulerCore(settings: settings)
             for record in history {
-                do { try core.replay(record) } catch { Issue.record("\(error.reason)") }
+                do { try core.replay(record) } catch { Issue.record("\(error)") }
             }
             return core
         }
