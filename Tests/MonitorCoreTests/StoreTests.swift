@@ -72,6 +72,7 @@ import Wire
         #expect(bench.store.sealed.count >= 7)
         for _ in 0..<200 {
             var command = HistoryCommand()
+            command.record = .result
             if random.chance(1, of: 2) { command.capability = "c\(random.uniform(0...4))" }
             if random.chance(1, of: 3) { command.executor = "e\(random.uniform(0...4))" }
             if random.chance(1, of: 3) { command.principal = "alice" }

@@ -232,7 +232,10 @@ public final class HistoryStore: Archive {
     private func lookForSpace(at now: Now) {
         guard now.monotonic >= nextSpaceLook else { return }
         nextSpaceLook = now.monotonic + 1000
-        hasSpace = files.freeBytes.map { $0 >= limits.freeBytes } ?? true
+        // Somewhat more to begin again, so that the answer does not flutter at the limit.
+        let needed =
+            isFailing ? limits.freeBytes + limits.freeBytes / 8 + 2 * HistoryStore.reserveBytes : limits.freeBytes
+        hasSpace = files.freeBytes.map { $0 >= needed } ?? true
     }
 
     private func write(at now: Now) throws(ArchiveFault) {
