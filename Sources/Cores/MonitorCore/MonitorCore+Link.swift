@@ -11,8 +11,9 @@ extension MonitorCore {
         nextTick = now.monotonic
         nextNumbers = now.monotonic
         heardAt = heardAt ?? now.wall
-        publishRecord(state: .up)
+        // Who reads that it is up may rely on it: what is sent from now on is recorded.
         effects.append(.subscribe(subscriptions))
+        publishRecord(state: .up)
         for key in alerts.keys.sorted() { publishAlert(key, alerts[key]) }
         window.touchAll()
         published.removeAll()
