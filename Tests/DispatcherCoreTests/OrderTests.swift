@@ -15,7 +15,8 @@ import Wire
         bench.checks = false
         for index in 0..<executors {
             bench.online(
-                "e\(index)", #"{"name":"c","cost":{"fixed":\(1 + index % 7)}}"#, rest: #""slots":\(slots),"reserved":0"#
+                "e\(index)", #"{"name":"c","cost":{"fixed":\#(1 + index % 7)}}"#,
+                rest: #""slots":\#(slots),"reserved":0"#
             )
         }
         return bench
@@ -35,6 +36,10 @@ import Wire
         collect(&bench)
         let (before, decided) = (bench.core.judgements, bench.core.metrics.decisions)
         for _ in 0..<200 {
+            try #require(
+                !running.isEmpty,
+                "\(bench.core.tasks.count) live, \(bench.core.metrics.decisions) decisions, \(bench.core.metrics.refused) refused"
+            )
             let (name, own) = running.removeFirst()
             bench.succeed(name, own)
             collect(&bench)

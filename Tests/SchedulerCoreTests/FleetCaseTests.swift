@@ -65,7 +65,7 @@ import Wire
         fleet.beats = false
         fleet.pass(65_000)
         #expect(
-            fleet.results.count == 1 && fleet.results.first?.result.error?.code == .executorLost, "\(fleet.results)")
+            fleet.results.count == 1 && fleet.results.first?.result.error?.code == .leaseExpired, "\(fleet.results)")
         fleet.end(run, .success)
         fleet.pass(1000)
         #expect(fleet.count(.taskStaleResult) == 1)

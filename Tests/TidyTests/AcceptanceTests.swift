@@ -12,7 +12,7 @@ import Testing
         var found: Set<String> = []
         for file in Repository.files where file.lies(in: "Tests") && file.path.hasSuffix(".swift") {
             for line in file.lines where line.contains("func ") || line.contains("@Test") {
-                for match in String(line).matches(of: /[tT](\d)((?:[_-]\d+)+)(?!\d)/) {
+                for match in String(line).matches(of: /[tT](\d)((?:[_-]\d+)+)/) {
                     for number in match.output.2.split(whereSeparator: { $0 == "_" || $0 == "-" }) {
                         found.insert(AcceptanceTests.id(Int(match.output.1) ?? -1, Int(number) ?? -1))
                     }

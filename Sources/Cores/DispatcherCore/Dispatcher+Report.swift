@@ -119,10 +119,12 @@ extension Dispatcher {
         return key.principal
     }
 
-    /// An outcome that is in the journal already.
+    /// An outcome that is in the journal already; one of an attempt that was lost for good is not, and is stale.
     private mutating func answerRepeated(_ executor: Int, _ id: String, _ report: Report, _ number: Int) {
         let pair = LeasePair(id, report.epoch)
-        if report.type == .outcome {
+        let lost: [Code] = [.leaseExpired, .executorLost, .poison]
+        let wasLost = ended[number]?.code.map(lost.contains) ?? false
+        if report.type == .outcome, !wasLost {
             sendAck(executor, BeatAck(confirmed: [pair]))
         } else {
             answerStale(executor, id, report)

@@ -173,6 +173,8 @@ public final class HistoryStore: Archive {
             let since = pendingRecords.map(\.record.at).min() ?? now.wall
             if !isFailing { state(since, at: now) }
             isFailing = true
+            hasSpace = false
+            nextSpaceLook = now.monotonic + 1000
             return .lost(count: pendingRecords.count, since: since, reason: error.description)
         }
         return recovered()
