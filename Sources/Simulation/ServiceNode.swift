@@ -49,6 +49,8 @@ public final class ServiceNode<S: Service> {
 
     /// The node's name and account.
     public let name: String
+    /// Under which client id it connects; its name unless said otherwise.
+    public let clientID: String
     /// The core; `nil` while the process is down.
     public private(set) var core: S?
     /// The journal.
@@ -92,9 +94,10 @@ public final class ServiceNode<S: Service> {
     private var reconnects = 0
 
     /// A node that is down. `make` builds a fresh core from a seed.
-    public init(_ world: World, name: String, make: @escaping (UInt64) -> S) {
+    public init(_ world: World, name: String, clientID: String? = nil, make: @escaping (UInt64) -> S) {
         self.world = world
         self.name = name
+        self.clientID = clientID ?? name
         self.make = make
     }
 
@@ -117,7 +120,7 @@ public final class ServiceNode<S: Service> {
         restarted(fresh)
         let generation = generation
         client = SimulatedClient(
-            world, name: name, username: name, keepsSession: true,
+            world, name: clientID, username: name, keepsSession: true,
             handlers: SimulatedClient.Handlers(
                 connected: { [weak self] in
                     if self?.client?.hadSession == false { self?.enqueue(.sessionLost, nil, generation) }
