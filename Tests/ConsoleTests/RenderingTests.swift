@@ -24,9 +24,10 @@ import Wire
             """
             {"code":"no_slot","since":"2026-11-20T14:02:11.000Z","lane":"normal","position":1,
             "counts":{"lost":1,"circuit_open":1,"no_slot":1},
-            "candidates":[{"executor":"label-1","mode":"push","code":"lost"},
-            {"executor":"label-2","mode":"push","code":"circuit_open","until":"2026-11-20T14:06:41.000Z"},
-            {"executor":"label-3","mode":"push","code":"no_slot"}],
+            "candidates":[{"executor":"label-1","mode":"push","code":"lost","heard_at":"2026-11-20T14:02:11.000Z"},
+            {"executor":"label-2","mode":"push","code":"circuit_open","until":"2026-11-20T14:06:41.000Z",
+            "circuit":{"of":"executor","state":"open","failures":5,"why":"execution_timeout"}},
+            {"executor":"label-3","mode":"push","code":"no_slot","used":2,"slots":2,"tasks":["order-7e11","order-7e12"]}],
             "next_possible_at":"2026-11-20T14:06:41.000Z","deadline_at":"2026-11-20T14:30:00.000Z"}
             """)
         let lines = ExplainText(terminal, try now()).lines(task: task, why: why)
@@ -34,15 +35,37 @@ import Wire
             lines == [
                 "order-7f3a   print.label   queued 4 min 12 s   lane normal, next in line   from alice",
                 "Not running: none of 3 executors can take it now.",
-                "  label-1  lost          gone without a word",
-                "  label-2  circuit_open  left alone after failures, until the probe, until in 18 s",
-                "  label-3  no_slot       all slots are used",
+                "  label-1  lost          gone without a word, last heard 4 min 12 s ago",
+                "  label-2  circuit_open  5 failures in a row, last execution_timeout; probe in 18 s",
+                "  label-3  no_slot       2 of 2 used: order-7e11, order-7e12",
                 "Runs when    label-1 comes back, the probe of label-2 succeeds, a slot of label-3 frees, or another",
                 "             executor offers print.label; next known moment in 18 s.",
                 "Ends anyway  in 23 min 37 s as timeout (expired).",
                 "Try          martlet circuit reset print.label --executor label-2",
                 "             martlet task cancel order-7f3a",
             ])
+    }
+
+    /// What is told of an executor beside its code.
+    @Test(arguments: [
+        (#""code":"no_slot","used":3,"slots":3,"tasks":["a"]"#, "3 of 3 used: a and others"),
+        (#""code":"no_slot","used":1,"slots":2,"until":"2026-11-20T14:06:28.000Z""#, "said that it is busy, ends in 5 s"),
+        (#""code":"reserved","used":1,"slots":2,"reserved":1"#, "1 of 2 used, 1 kept for critical"),
+        (#""code":"max_concurrent","used":1,"slots":1,"tasks":["b"]"#, "1 of 1 of this capability at work: b"),
+        (#""code":"label_missing","missing":["agent:gpu"]"#, "lacks agent:gpu"),
+        (#""code":"not_assigned","assigned_to":"e2""#, "the task is meant for e2"),
+        (#""code":"too_expensive","cost":500"#, "costs more than the task may: 500"),
+        (#""code":"too_slow","latency_ms":60000"#, "would not end before the deadline: about 1 min"),
+        (
+            #""code":"circuit_open","circuit":{"of":"capability","state":"open","forced_by":"op"}"#,
+            "all of them: held open by op"
+        ),
+        (#""code":"circuit_open","circuit":{"of":"executor","state":"open","why":"quota"}"#, "its quota is used up"),
+        (#""code":"wrong_mode""#, "does not work in the mode asked for"),
+    ])
+    func whatStandsBehindACode(_ fields: String, _ words: String) throws {
+        let candidate = try json(#"{"executor":"e1",\#(fields)}"#)
+        #expect(ExplainDetail(candidate: candidate, text: TaskText(terminal, try now())).sentence == words)
     }
 
     @Test func aFinishedTaskShowsItsAttempts() throws {

@@ -69,20 +69,20 @@ extension Dispatcher {
         } catch {
             throw CommandRefusal(.invalidField, error.message)
         }
-        guard mayUse(call, call.id) else { return answer(can: false, .policyRejected, []) }
-        if call.id == Names.planCapability { return answer(can: true, nil, []) }
+        guard mayUse(call, call.id) else { return answer(can: false, .policyRejected) }
+        if call.id == Names.planCapability { return answer(can: true, nil) }
         guard let index = capabilityIndex[call.object], !capabilities[index].executors.isEmpty else {
             let wasSeen = capabilityIndex[call.object].map { capabilities[$0].wasSeen } ?? false
-            return answer(can: false, wasSeen ? .skillNotLoaded : .unknownCapability, [])
+            return answer(can: false, wasSeen ? .skillNotLoaded : .unknownCapability)
         }
         let task = imagined(call, intent)
         let shown = candidates(for: task)
         let code = waitCode(task, shown)
         let can = code == WaitCode.turn
-        return answer(can: can, can ? nil : code, shown)
+        return answer(can: can, can ? nil : code, shown, of: task)
     }
 
-    private func answer(can: Bool, _ code: Code?, _ shown: [Shown]) -> Reply {
+    private func answer(can: Bool, _ code: Code?, _ shown: [Shown] = [], of task: TaskRecord? = nil) -> Reply {
         .done(
             data: RawJSON { writer in
                 writer.object {
@@ -90,7 +90,9 @@ extension Dispatcher {
                     $0.field("code", code?.rawValue)
                     $0.key("executors")
                     $0.beginArray()
-                    for candidate in shown.prefix(Limits.candidates) { write(candidate, to: &$0) }
+                    if let task {
+                        for candidate in shown.prefix(Limits.candidates) { write(candidate, of: task, to: &$0) }
+                    }
                     $0.endArray()
                 }
             })

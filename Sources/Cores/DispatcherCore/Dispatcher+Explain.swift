@@ -49,7 +49,7 @@ extension Dispatcher {
                 $0.field("since", since(task))
                 $0.field("lane", task.spec.priority)
                 $0.field("position", lanes?.position(of: task.number))
-                writeCandidates(shown, to: &$0)
+                writeCandidates(shown, of: task, to: &$0)
                 $0.field("next_possible_at", nextPossible(task, shown))
                 $0.field("deadline_at", task.spec.deadlineAt)
             }
@@ -57,7 +57,7 @@ extension Dispatcher {
     }
 
     /// `counts` and `candidates`: those that could first, then by name; 50 at most.
-    func writeCandidates(_ shown: [Shown], to writer: inout JSONWriter) {
+    func writeCandidates(_ shown: [Shown], of task: TaskRecord, to writer: inout JSONWriter) {
         var counts: [String: Int] = [:]
         for candidate in shown { if let code = candidate.code { counts[code.rawValue, default: 0] += 1 } }
         writer.field("counts") {
@@ -65,12 +65,12 @@ extension Dispatcher {
         }
         writer.key("candidates")
         writer.beginArray()
-        for candidate in shown.prefix(Limits.candidates) { write(candidate, to: &writer) }
+        for candidate in shown.prefix(Limits.candidates) { write(candidate, of: task, to: &writer) }
         writer.endArray()
     }
 
     /// One element of `candidates`.
-    func write(_ candidate: Shown, to writer: inout JSONWriter) {
+    func write(_ candidate: Shown, of task: TaskRecord, to writer: inout JSONWriter) {
         let judgement = candidate.judgement
         writer.object {
             $0.field("executor", executors[candidate.executor].name.name)
@@ -81,6 +81,7 @@ extension Dispatcher {
             $0.field("latency_ms", judgement.latencyMs)
             $0.field("success", judgement.success)
             $0.field("score", judgement.score)
+            writeFacts(candidate, task, to: &$0)
         }
     }
 

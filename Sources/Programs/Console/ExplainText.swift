@@ -75,7 +75,9 @@ struct ExplainText {
         if ExplainText.ownCodes.contains(code) || total == 0 {
             return "Not running: \(CodeBook.meaning(code)) (\(code))."
         }
-        return "Not running: none of \(total) executor\(total == 1 ? "" : "s") can take it now."
+        return total == 1
+            ? "Not running: the only executor cannot take it now."
+            : "Not running: none of \(total) executors can take it now."
     }
 
     /// How many executors stand under each code, sorted by code.
@@ -95,8 +97,7 @@ struct ExplainText {
         var table = TextTable()
         for candidate in candidates {
             let code = TaskText.field(candidate, "code")
-            var detail = code.isEmpty ? "could take it" : CodeBook.meaning(code)
-            if let until = text.time(candidate, "until") { detail += ", until \(until)" }
+            let detail = ExplainDetail(candidate: candidate, text: text).sentence
             table.add(["  " + TaskText.field(candidate, "executor"), code.isEmpty ? "free" : code, detail])
         }
         return lines + table.lines()
@@ -113,7 +114,10 @@ struct ExplainText {
         }
         for candidate in candidates.prefix(ExplainText.listed) {
             let executor = TaskText.field(candidate, "executor")
-            guard let part = CodeBook.runsWhen(TaskText.field(candidate, "code"), executor: executor) else { continue }
+            let code = TaskText.field(candidate, "code")
+            let isHeld = ExplainDetail(candidate: candidate, text: text).holder != nil
+            let held = isHeld ? "the circuit of \(executor) is reset" : nil
+            guard let part = held ?? CodeBook.runsWhen(code, executor: executor) else { continue }
             if !parts.contains(part) { parts.append(part) }
         }
         if !["awaiting_approval", "needs", "delay", "retry_delay", "turn", "settling"].contains(code) {
