@@ -49,7 +49,10 @@ import Wire
     /// What is told of an executor beside its code.
     @Test(arguments: [
         (#""code":"no_slot","used":3,"slots":3,"tasks":["a"]"#, "3 of 3 used: a and others"),
-        (#""code":"no_slot","used":1,"slots":2,"until":"2026-11-20T14:06:28.000Z""#, "said that it is busy, ends in 5 s"),
+        (
+            #""code":"no_slot","used":1,"slots":2,"until":"2026-11-20T14:06:28.000Z""#,
+            "said that it is busy, ends in 5 s"
+        ),
         (#""code":"reserved","used":1,"slots":2,"reserved":1"#, "1 of 2 used, 1 kept for critical"),
         (#""code":"max_concurrent","used":1,"slots":1,"tasks":["b"]"#, "1 of 1 of this capability at work: b"),
         (#""code":"label_missing","missing":["agent:gpu"]"#, "lacks agent:gpu"),

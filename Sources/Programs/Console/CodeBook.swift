@@ -1,4 +1,5 @@
 import Contract
+import Wire
 
 /// What every error code and reason code means, and what to do about it.
 enum CodeBook {
@@ -59,6 +60,7 @@ enum CodeBook {
     /// `martlet code`.
     static func command(_ session: Session) throws(Failure) -> ExitStatus {
         guard let word = session.invocation.argument(0) else {
+            if session.wantsJSON { return json(errors + reasons, session) }
             var table = TextTable()
             for entry in errors + reasons { table.add([entry.code, entry.meaning]) }
             for line in table.lines() { session.terminal.print(line) }
@@ -70,9 +72,24 @@ enum CodeBook {
                 .notFound, "\"\(Terminal.escape(word))\" is no code of the contract; an executor may use its own",
                 meant: Nearest.name(to: word, in: (errors + reasons).map(\.code)), tries: ["martlet code"])
         }
+        if session.wantsJSON { return json(found, session) }
         for entry in found {
             session.terminal.print("\(entry.code): \(entry.meaning).")
             session.terminal.print("    \(entry.remedy)")
+        }
+        return .done
+    }
+
+    private static func json(_ entries: [Entry], _ session: Session) -> ExitStatus {
+        for entry in entries {
+            session.terminal.print(
+                RawJSON { writer in
+                    writer.object {
+                        $0.field("code", entry.code)
+                        $0.field("meaning", entry.meaning)
+                        $0.field("remedy", entry.remedy)
+                    }
+                }.bytes)
         }
         return .done
     }

@@ -96,7 +96,7 @@ extension CommandTable {
             flags: [
                 Flag("at", .text("TIME"), "at this date or RFC 3339 time; now"),
                 Flag("batch", .none, "answers JSON lines from standard input"), zoneFolderFlag,
-            ], shared: [],
+            ], shared: [.json],
             examples: [Example("martlet schedule zone Europe/Berlin --at 2026-07-01", "Offset and abbreviation.")],
             action: PreviewCommands.zone),
     ]
@@ -124,7 +124,7 @@ extension CommandTable {
             ], action: TailCommand.run),
         Command(
             "top", "shows the fleet on one screen, painted once a second",
-            flags: [Flag("once", .none, "prints one frame and ends")], shared: [.bus],
+            flags: [Flag("once", .none, "prints one frame and ends")], shared: [.bus, .json],
             examples: [
                 Example("martlet top", "Services, counts, capabilities, circuits; q leaves."),
                 Example("martlet top --once", "One frame, for a script."),

@@ -178,7 +178,7 @@ extension CommandTable {
                     "PROGRAM", "client, dispatcher, scheduler, heartbeat or monitor; all when absent", isOptional: true,
                     words: ["client", "dispatcher", "scheduler", "heartbeat", "monitor"])
             ],
-            flags: [Flag("origin", .none, "with where the value comes from")], shared: [],
+            flags: [Flag("origin", .none, "with where the value comes from")], shared: [.json],
             examples: [Example("martlet config show dispatcher --origin", "Keys, values, units, and where from.")],
             details: [
                 "Values come from flags, then MARTLET_ and the key in capitals, then ~/.config/martlet/martlet.json, then "
@@ -197,7 +197,7 @@ extension CommandTable {
             arguments: [Argument("NAME", "the context", live: .context)], shared: [],
             examples: [Example("martlet context use up", "Use the broker of martlet up.")], action: ContextCommands.use),
         Command(
-            "context show", "shows the connection that a command would use here", shared: [.bus],
+            "context show", "shows the connection that a command would use here", shared: [.bus, .json],
             examples: [Example("martlet context show", "Broker, user, workspace.")], action: ContextCommands.show),
     ]
 
@@ -205,7 +205,7 @@ extension CommandTable {
     static let help: [Command] = [
         Command(
             "code", "explains the codes of refusals, failures and waits",
-            arguments: [Argument("CODE", "one code; all when absent", isOptional: true)], shared: [],
+            arguments: [Argument("CODE", "one code; all when absent", isOptional: true)], shared: [.json],
             examples: [Example("martlet code circuit_open", "Cause and remedy of one code.")],
             action: CodeBook.command),
         Command(
@@ -228,7 +228,7 @@ extension CommandTable {
                 Example("martlet help --man", "The manual page: martlet help --man | man -l -"),
             ], action: HelpCommands.help),
         Command(
-            "version", "prints the version", shared: [],
+            "version", "prints the version", shared: [.json],
             examples: [Example("martlet version", "The version.")], action: HelpCommands.version),
     ]
 }

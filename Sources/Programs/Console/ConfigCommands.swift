@@ -1,6 +1,7 @@
 import Contract
 import Glibc
 import Shell
+import Wire
 
 /// `martlet config`: what the programs are configured to, and whether a file is right.
 enum ConfigCommands {
@@ -23,11 +24,28 @@ enum ConfigCommands {
 
     private static func show(_ listing: String, _ withOrigin: Bool, _ session: Session) {
         for line in listing.split(separator: "\n") {
+            if session.wantsJSON {
+                session.terminal.print(json(line))
+                continue
+            }
             let text =
                 withOrigin
                 ? String(line) : line.firstRange(of: "  ").map { String(line[..<$0.lowerBound]) } ?? String(line)
             session.terminal.print(Terminal.escape(text))
         }
+    }
+
+    /// A line of a listing, `KEY VALUE UNIT  ORIGIN`, as an object.
+    private static func json(_ line: Substring) -> [UInt8] {
+        let gap = line.firstRange(of: "  ")
+        let shown = line[..<(gap?.lowerBound ?? line.endIndex)].split(separator: " ", maxSplits: 1)
+        return RawJSON { writer in
+            writer.object {
+                $0.field("key", String(shown.first ?? ""))
+                $0.field("value", shown.count > 1 ? String(shown[1]) : "")
+                $0.field("origin", gap.map { String(line[$0.upperBound...]) })
+            }
+        }.bytes
     }
 
     private static func listing(_ name: String, _ session: Session) throws(Failure) -> String {

@@ -1,19 +1,19 @@
 import Contract
-import Foundation
 import Shell
+import Wire
 
 /// `martlet context`: named connections.
 enum ContextCommands {
     /// `context list`.
     static func list(_ session: Session) throws(Failure) -> ExitStatus {
         let file = try ContextFile.read(session.environment)
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         var table = TextTable(["", "CONTEXT", "BROKER", "USER", "WORKSPACE"])
         for name in file.contexts.keys.sorted() {
             guard let context = file.contexts[name] else { continue }
-            if session.wantsJSON, let data = try? encoder.encode([name: context]) {
-                session.terminal.print([UInt8](data))
+            if session.wantsJSON {
+                ContextCommands.print(
+                    session, name, context.broker, context.user, context.passwordFile,
+                    context.workspace ?? Names.defaultWorkspace, isCurrent: name == file.current)
             }
             table.add([
                 name == file.current ? "*" : "", name, context.broker, context.user ?? "",
@@ -43,6 +43,12 @@ enum ContextCommands {
     static func show(_ session: Session) throws(Failure) -> ExitStatus {
         let settings = try ConnectionSettings(session.invocation, environment: session.environment)
         let file = try ContextFile.read(session.environment)
+        if session.wantsJSON {
+            ContextCommands.print(
+                session, file.current, settings.address.description, settings.user, settings.passwordFile,
+                settings.workspace, isCurrent: nil)
+            return .done
+        }
         let rows = [
             ("context", file.current ?? "none"), ("broker", settings.address.description),
             ("user", settings.user ?? "none"), ("password file", settings.passwordFile ?? "none"),
@@ -50,5 +56,22 @@ enum ContextCommands {
         ]
         for (name, text) in rows { session.terminal.print(name.padded(to: 15) + Terminal.escape(text)) }
         return .done
+    }
+
+    private static func print(
+        _ session: Session, _ name: String?, _ broker: String, _ user: String?, _ passwordFile: String?,
+        _ workspace: String, isCurrent: Bool?
+    ) {
+        session.terminal.print(
+            RawJSON { writer in
+                writer.object {
+                    $0.field("context", name)
+                    $0.field("broker", broker)
+                    $0.field("user", user)
+                    $0.field("password_file", passwordFile)
+                    $0.field("workspace", workspace)
+                    $0.field("current", isCurrent)
+                }
+            }.bytes)
     }
 }

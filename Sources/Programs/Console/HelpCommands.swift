@@ -1,4 +1,5 @@
 import Contract
+import Wire
 
 /// `martlet help` and `martlet version`.
 enum HelpCommands {
@@ -27,7 +28,11 @@ enum HelpCommands {
 
     /// `version`.
     static func version(_ session: Session) -> ExitStatus {
-        session.terminal.print("martlet \(Console.version)")
+        if session.wantsJSON {
+            session.terminal.print(RawJSON { $0.object { $0.field("version", Console.version) } }.bytes)
+        } else {
+            session.terminal.print("martlet \(Console.version)")
+        }
         return .done
     }
 }

@@ -158,6 +158,20 @@ enum PreviewCommands {
         let at =
             try session.invocation.text("at").map { text throws(Failure) in try start(text, zone) } ?? SystemClock.wall
         let offset = zone.offset(at: floorDivide(at.milliseconds, 1000))
+        if session.wantsJSON {
+            session.terminal.print(
+                RawJSON { writer in
+                    writer.object {
+                        $0.field("tz", name)
+                        $0.field("at", at)
+                        $0.field("off", offset.seconds)
+                        $0.field("dst", offset.isDaylight)
+                        $0.field("abbr", offset.abbreviation)
+                        $0.field("tzdb", folder.catalog.version)
+                    }
+                }.bytes)
+            return .done
+        }
         let minutes = abs(offset.seconds) / 60
         let clock = [minutes / 60, minutes % 60].map { $0 < 10 ? "0\($0)" : String($0) }.joined(separator: ":")
         let daylight = offset.isDaylight ? "   daylight saving" : ""

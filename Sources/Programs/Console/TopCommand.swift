@@ -11,7 +11,8 @@ final class TopCommand {
     private let client: BusClient
     private var state = TopState()
     private var chosen = 0
-    private var message = ""
+    private var details: [String] = []
+    private var typed: [UInt8] = []
 
     private init(_ session: Session) throws(Failure) {
         self.session = session
@@ -22,7 +23,9 @@ final class TopCommand {
     /// The command.
     static func run(_ session: Session) throws(Failure) -> ExitStatus {
         let top = try TopCommand(session)
-        if session.invocation.has("once") || !session.terminal.isTerminal || isatty(0) != 1 { return try top.once() }
+        if session.invocation.has("once") || session.wantsJSON || !session.terminal.isTerminal || isatty(0) != 1 {
+            return try top.once()
+        }
         return try top.live()
     }
 
@@ -31,6 +34,10 @@ final class TopCommand {
         let deadline = SystemClock.monotonic + 1000
         while let message = try client.next(until: min(deadline, SystemClock.monotonic + 150)) {
             state.take(message, at: SystemClock.wall)
+        }
+        if session.wantsJSON {
+            session.terminal.print(state.json(client.settings.workspace, at: SystemClock.wall))
+            return .done
         }
         let lines = state.frame(client.settings.workspace, at: SystemClock.wall, chosen: nil, session.terminal)
         for line in lines { session.terminal.print(line) }
@@ -67,9 +74,11 @@ final class TopCommand {
     private func paint() {
         let size = Terminal.size
         var lines = state.frame(client.settings.workspace, at: SystemClock.wall, chosen: chosen, session.terminal)
-        lines = Array(lines.prefix(max(3, size.rows - 2)))
-        while lines.count < size.rows - 2 { lines.append("") }
-        lines.append(message)
+        let below = Array(details.prefix(size.rows / 2))
+        let room = size.rows - 1 - below.count
+        lines = Array(lines.prefix(max(3, room)))
+        while lines.count < room { lines.append("") }
+        lines += below
         lines.append("arrows choose   Enter shows it   p pauses or resumes it   q leaves")
         let text = lines.map { TopCommand.cut($0, size.columns) + "\u{1B}[K" }.joined(separator: "\r\n")
         Terminal.write(1, Array(("\u{1B}[H" + text + "\u{1B}[J").utf8))
@@ -82,50 +91,68 @@ final class TopCommand {
 
     private enum Key { case up, down, enter, pause, quit }
 
-    /// The key that was pressed, if it is one that does something.
+    /// The next key that does something, of what was typed so far; several may have come at once.
     private func key() -> Key? {
         var entry = pollfd(fd: 0, events: Int16(POLLIN), revents: 0)
-        guard poll(&entry, 1, 0) > 0 else { return nil }
-        var bytes = [UInt8](repeating: 0, count: 16)
-        let count = read(0, &bytes, bytes.count)
-        if count == 0 { return .quit }
-        switch Array(bytes.prefix(max(0, count))) {
-        case [0x1B, 0x5B, 0x41]: return .up
-        case [0x1B, 0x5B, 0x42]: return .down
-        case [0x0A], [0x0D]: return .enter
-        case [UInt8(ascii: "p")]: return .pause
-        case [UInt8(ascii: "q")]: return .quit
-        default: return nil
+        if poll(&entry, 1, 0) > 0 {
+            var bytes = [UInt8](repeating: 0, count: 64)
+            let count = read(0, &bytes, bytes.count)
+            if count == 0 { return .quit }
+            typed += bytes.prefix(max(0, count))
         }
+        while let first = typed.first {
+            let sequence = Array(typed.prefix(3))
+            typed.removeFirst(sequence.starts(with: [0x1B, 0x5B]) ? sequence.count : 1)
+            switch (sequence, first) {
+            case ([0x1B, 0x5B, 0x41], _): return .up
+            case ([0x1B, 0x5B, 0x42], _): return .down
+            case (_, 0x0A), (_, 0x0D): return .enter
+            case (_, UInt8(ascii: "p")): return .pause
+            case (_, UInt8(ascii: "q")): return .quit
+            default: continue
+            }
+        }
+        return nil
     }
 
     /// Does what a key says; false to leave.
     private func obey(_ key: Key) throws(Failure) -> Bool {
         let names = state.names
         switch key {
-        case .up: chosen = max(0, chosen - 1)
-        case .down: chosen = min(max(0, names.count - 1), chosen + 1)
+        case .up: (chosen, details) = (max(0, chosen - 1), [])
+        case .down: (chosen, details) = (min(max(0, names.count - 1), chosen + 1), [])
         case .quit: return false
         case .enter, .pause:
             guard names.indices.contains(chosen) else { return true }
-            message = try act(key, names[chosen])
+            details = try act(key, names[chosen])
         }
         return true
     }
 
-    private func act(_ key: Key, _ name: String) throws(Failure) -> String {
+    private func act(_ key: Key, _ name: String) throws(Failure) -> [String] {
         do throws(Failure) {
-            if key == .enter {
-                let reply = try CommandRequest(.capability, "can_execute", name).reply(client, withinMs: 5000).reply
-                return "\(name): " + (reply.data.map { Terminal.escape($0.text) } ?? reply.message ?? "")
-            }
+            if key == .enter { return try whoCanTake(name) }
             let isPaused = pausedHere.contains(name)
             let verb = isPaused ? "resume" : "pause"
             let reply = try CommandRequest(.capability, verb, name).reply(client, withinMs: 5000).reply
-            guard reply.ok else { return Terminal.escape(reply.message ?? "refused") }
+            guard reply.ok else { return [Terminal.escape(reply.message ?? "refused")] }
             if isPaused { pausedHere.remove(name) } else { pausedHere.insert(name) }
-            return isPaused ? "\(name) goes on" : "\(name) is paused; p again resumes it"
-        } catch  where error.status != .interrupted { return error.text }
+            return [isPaused ? "\(name) goes on" : "\(name) is paused; p again resumes it"]
+        } catch  where error.status != .interrupted { return [error.text] }
+    }
+
+    /// Who could take a task of the capability now, and why the others not.
+    private func whoCanTake(_ name: String) throws(Failure) -> [String] {
+        let reply = try CommandRequest(.capability, "can_execute", name).reply(client, withinMs: 5000).reply
+        guard reply.ok, let data = reply.data.map({ JSONValue($0) }) else {
+            return [Terminal.escape(reply.message ?? "refused")]
+        }
+        let code = TaskText.field(data, "code")
+        let first =
+            code.isEmpty
+            ? "\(name) could start now" : "\(name) could not start now: \(CodeBook.meaning(code)) (\(code))"
+        let text = ExplainText(session.terminal, SystemClock.wall)
+        return [first] + text.candidateLines(ExplainText.candidates(data), data)
     }
 
     private var pausedHere: Set<String> = []

@@ -60,18 +60,13 @@ struct TopState {
     /// The capabilities in the order of the rows.
     var names: [String] { capabilities.keys.sorted() }
 
-    /// The first two lines: services and counts.
+    /// The first three lines: services, counts, then rates and alerts; each fits 80 columns but for a long alert.
     func head(_ workspace: String, at now: WallTime, _ terminal: Terminal) -> [String] {
         let up = services.keys.sorted().filter { services[$0]?.state == .up }
         let down = services.keys.sorted().filter { services[$0]?.state == .down }
         var first = "\(workspace)   \(now.rfc3339.dropFirst(11).prefix(8)) UTC   up: "
         first += up.isEmpty ? "none" : up.joined(separator: " ")
         if !down.isEmpty { first += "   " + terminal.paint(.red, "down: \(down.joined(separator: " "))") }
-        if let rates {
-            let (rate, failing) = (rates.perSecondTenths, rates.failPercentTenths)
-            first += "   \(rate / 10).\(rate % 10)/s   fail \(failing / 10).\(failing % 10) %"
-        }
-        if let oldest = metrics["oldest_waiting_ms"], oldest > 0 { first += "   oldest \(Durations.text(oldest))" }
         let views = capabilities.values
         let queued = metrics["tasks_queued"] ?? views.reduce(0) { $0 + $1.queued }
         let running = metrics["tasks_running"] ?? views.reduce(0) { $0 + $1.running }
@@ -81,10 +76,21 @@ struct TopState {
         if let waiting = metrics["tasks_awaiting_approval"] { second += "   approval \(waiting)" }
         let online = executors.values.filter { $0.status == .online || $0.status == .sleeping }.count
         second += "   executors \(online) of \(executors.count)"
-        if let alert = alerts.keys.sorted().first, let text = alerts[alert]?.text {
-            second += "   " + terminal.paint(.yellow, "alerts \(alerts.count): \(Terminal.escape(text))")
+        return [first, second, third(terminal)].filter { !$0.isEmpty }
+    }
+
+    /// Rates, the oldest wait and the first alert, as far as known.
+    private func third(_ terminal: Terminal) -> String {
+        var words: [String] = []
+        if let rates {
+            words.append("\(rates.perSecondTenths / 10).\(rates.perSecondTenths % 10)/s")
+            words.append("fail \(rates.failPercentTenths / 10).\(rates.failPercentTenths % 10) %")
         }
-        return [first, second]
+        if let oldest = metrics["oldest_waiting_ms"], oldest > 0 { words.append("oldest \(Durations.text(oldest))") }
+        if let alert = alerts.keys.sorted().first, let text = alerts[alert]?.text {
+            words.append(terminal.paint(.yellow, "alerts \(alerts.count): \(Terminal.escape(text))"))
+        }
+        return words.joined(separator: "   ")
     }
 
     /// The table of capabilities, header first.
@@ -93,9 +99,8 @@ struct TopState {
             ["CAPABILITY", "WAITING", "RUNNING", "FREE", "EXECUTORS", "p99", "CIRCUIT"], rightAligned: [1, 2, 3, 4, 5])
         for name in names {
             guard let view = capabilities[name] else { continue }
-            let free = view.executors.filter { $0.code == nil }.reduce(0) { $0 + $1.freeSlots }
             table.add([
-                Terminal.escape(name), String(view.queued), String(view.running), String(free),
+                Terminal.escape(name), String(view.queued), String(view.running), String(free(view)),
                 String(view.executors.count), summaries[name].map { Durations.text($0.run.p99) } ?? "",
                 circuit(name, at: now),
             ])
@@ -126,5 +131,39 @@ struct TopState {
             lines.append(chosen.map { $0 + 1 == index ? "> \(row)" : "  \(row)" } ?? row)
         }
         return lines
+    }
+
+    /// The same as one object (`topics/command-line.md`).
+    func json(_ workspace: String, at now: WallTime) -> [UInt8] {
+        RawJSON { writer in
+            writer.object {
+                $0.field("workspace", workspace)
+                $0.field("at", now)
+                $0.field("services") {
+                    for name in services.keys.sorted() { $0.field(name, services[name]?.state.rawValue) }
+                }
+                $0.field("queued", capabilities.values.reduce(0) { $0 + $1.queued })
+                $0.field("running", capabilities.values.reduce(0) { $0 + $1.running })
+                $0.field("oldest_waiting_ms", metrics["oldest_waiting_ms"])
+                $0.field("executors", executors.count)
+                $0.field("alerts", alerts.keys.sorted())
+                $0.field("capabilities") {
+                    for name in names {
+                        guard let view = capabilities[name] else { continue }
+                        $0.field(name) {
+                            $0.field("waiting", view.queued)
+                            $0.field("running", view.running)
+                            $0.field("free", free(view))
+                            $0.field("p99_ms", summaries[name]?.run.p99)
+                            $0.field("circuit", view.circuit.rawValue)
+                        }
+                    }
+                }
+            }
+        }.bytes
+    }
+
+    private func free(_ view: CapabilityView) -> Int {
+        view.executors.filter { $0.code == nil }.reduce(0) { $0 + $1.freeSlots }
     }
 }
