@@ -9,6 +9,8 @@ public enum Role: String, CaseIterable, Hashable, Sendable {
     case viewer
     /// A viewer and publisher that also reads events, logs, dead letters and the services' records.
     case `operator`
+    /// Home Assistant, and the bridge to it: its own topics, beside another role.
+    case homeAssistant = "home-assistant"
     /// The four services.
     case dispatcher, scheduler, heartbeat, monitor
 
@@ -51,6 +53,7 @@ extension Role {
         case .executor: Rows(workspace).publisher(principal) + Rows(workspace).executor(principal)
         case .viewer: Rows(workspace).viewer
         case .operator: Rows(workspace).publisher(principal) + Rows(workspace).viewer + Rows(workspace).operator
+        case .homeAssistant: [AccessRule(.read, "homeassistant/#"), AccessRule(.write, "homeassistant/#")]
         case .dispatcher: Rows(workspace).dispatcher + Rows(workspace).service("dispatcher", principal)
         case .scheduler: Rows(workspace).scheduler(principal) + Rows(workspace).service("scheduler", principal)
         case .heartbeat: Rows(workspace).heartbeat(principal) + Rows(workspace).service("heartbeat", principal)

@@ -55,7 +55,11 @@ final class BusClient {
                 .refused, "the payload has \(payload.count) bytes, at most \(Limits.payload) are allowed",
                 code: .payloadTooLarge)
         }
-        let message = OutboundMessage(topic: topic.name, payload: payload)
+        try publish(OutboundMessage(topic: topic.name, payload: payload))
+    }
+
+    /// Publishes a message as it is.
+    func publish(_ message: OutboundMessage) throws(Failure) {
         do throws(ClientError) { try session.publish(message, timeoutMs: 5000) } catch { throw failure(error) }
     }
 

@@ -31,7 +31,7 @@ extension CommandTable {
                 folderFlag,
                 Flag(
                     "role", .text("ROLE"),
-                    "publisher, executor, viewer, operator, dispatcher, scheduler, heartbeat or monitor",
+                    "publisher, executor, viewer, operator, home-assistant, dispatcher, scheduler, heartbeat or monitor",
                     repeats: true),
                 Flag("workspace", .text("NAME"), "its workspace; main, for services all, unless said otherwise"),
                 Flag("no-password", .none, "it has none: it proves itself by a certificate"),
@@ -65,6 +65,26 @@ extension CommandTable {
             flags: [folderFlag], shared: [],
             examples: [Example("martlet broker apply --dir /etc/martlet/broker", "After accounts.json was changed.")],
             action: BrokerCommands.apply),
+    ]
+
+    /// `bridge`.
+    static let bridges: [Command] = [
+        Command(
+            "bridge home-assistant", "shows executors, schedules and circuits in Home Assistant",
+            flags: [
+                Flag("prefix", .text("LEVEL"), "the first level of Home Assistant's topics; homeassistant"),
+                Flag("clean", .none, "at the end takes everything back that was shown"),
+            ], shared: [.bus],
+            examples: [
+                Example("martlet bridge home-assistant", "Until Ctrl-C; what was shown stays."),
+                Example("martlet bridge home-assistant --clean", "At the end nothing of it is left."),
+            ],
+            details: [
+                "Executors become devices, schedules a switch, a button and the next run, circuits binary sensors. Home "
+                    + "Assistant reads their states from the retained views; it needs an account that may.",
+                "Orders from Home Assistant are carried out with the rights of the bridge's account, which needs the roles "
+                    + "operator and home-assistant.",
+            ], action: BridgeCommand.run)
     ]
 
     /// `doctor`.

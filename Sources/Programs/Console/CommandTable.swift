@@ -5,7 +5,7 @@ enum CommandTable {
     /// Every command, in the order of the help.
     static let commands: [Command] =
         start + tasks + capabilities + circuits + executors + schedules + checks + history + watching + doctor
-        + brokers + settings + help
+        + brokers + bridges + settings + help
 
     /// Commands that begin something.
     private static let start: [Command] = [
