@@ -38,6 +38,20 @@ import Wire
         #expect(bench.assignments("e1").count == 1)
     }
 
+    @Test func theMetricsTellOfEachBudget() throws {
+        var bench = try Harness(
+            #"{"budgets":[{"owner":"zoe","period_ms":60000,"amount":5},{"workspace":"main","period_ms":3600000,"amount":250}]}"#
+        )
+        bench.online("e1", #"{"name":"c","cost":{"fixed":100}}"#, rest: #""slots":8,"reserved":0"#)
+        for id in ["t1", "t2"] { bench.intent(id) }
+        bench.succeed("e1", try #require(bench.assignments("e1").first))
+        let numbers = JSONValue(bench.core.metricsRecord)
+        let found = ["amount", "period_ms", "spent", "reserved"].flatMap { name in
+            (1...3).map { numbers["budget_\($0)_\(name)"]?.intValue }
+        }
+        #expect(found == [5, 250, nil, 60000, 3_600_000, nil, 0, 100, nil, 0, 100, nil])
+    }
+
     @Test func aBucketIsEmptyAfterARestart() throws {
         var bench = try Harness(#"{"rates":[{"capability":"c","per_s":1,"burst":3}]}"#)
         bench.online("e1", rest: #""slots":20,"reserved":0"#)

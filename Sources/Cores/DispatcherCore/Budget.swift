@@ -48,6 +48,9 @@ struct Budget: Hashable, Sendable {
         spent += actual
     }
 
+    /// What is spent and set aside of the period that is present now.
+    func standing(at now: WallTime) -> (spent: Int, reserved: Int) { isPresent(now) ? (spent, reserved) : (0, 0) }
+
     /// When the next period begins.
     func nextPeriod(at now: WallTime) -> WallTime {
         WallTime(milliseconds: (Budget.index(of: now, periodMs) + 1) * periodMs)

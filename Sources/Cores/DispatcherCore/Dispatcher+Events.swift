@@ -145,7 +145,18 @@ extension Dispatcher {
                 $0.field("result_bytes", resultBytes)
                 $0.field("journal_writable", isWritable ? 1 : 0)
                 writeCounters(to: &$0)
+                writeBudgets(to: &$0)
             }
+        }
+    }
+
+    /// Each budget by its place in the configuration.
+    private func writeBudgets(to writer: inout JSONWriter) {
+        for (place, budget) in spending.standing(configuration, at: now.wall).enumerated() {
+            writer.field("budget_\(place + 1)_amount", budget.rule.amount)
+            writer.field("budget_\(place + 1)_period_ms", budget.rule.periodMs)
+            writer.field("budget_\(place + 1)_spent", budget.spent)
+            writer.field("budget_\(place + 1)_reserved", budget.reserved)
         }
     }
 

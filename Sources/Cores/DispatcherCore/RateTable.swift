@@ -183,6 +183,16 @@ struct SpendingTable: Sendable {
         return all
     }
 
+    /// What each rule allows in a period, and what is spent and set aside of it now, in the rules' order.
+    func standing(
+        _ configuration: DispatcherConfiguration, at now: WallTime
+    ) -> [(rule: BudgetRule, spent: Int, reserved: Int)] {
+        configuration.budgets.map { rule in
+            let standing = budgets[Key(rule: rule, workspace: rule.workspace ?? "")]?.standing(at: now)
+            return (rule, standing?.spent ?? 0, standing?.reserved ?? 0)
+        }
+    }
+
     /// Takes over what the journal says of the present periods.
     mutating func restore(
         _ replayed: [String: PeriodSpending], _ configuration: DispatcherConfiguration, at now: WallTime
