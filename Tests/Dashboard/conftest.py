@@ -11,11 +11,13 @@ import tempfile
 import time
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 PROGRAMS = pathlib.Path(os.environ["MARTLET_PROGRAMS"])
 BASE = "main/martlet1"
+VIEWS = ["overview", "tasks", "schedules", "executors", "capabilities", "circuits", "checks", "cost", "history", "messages"]
 
 
 def await_that(condition, what, seconds=20):
@@ -46,8 +48,20 @@ class Stack:
         self.page = text().split("dashboard")[1].split()[0]
         self.broker = self.folder / "up/broker"
         self.port = (self.broker / "port").read_text().strip()
-        for name, role in (("shop", "publisher"),):
-            self.martlet("broker", "account", "add", name, "--role", role, "--dir", self.broker, "--password-file", self.secret(name))
+        for name, role in (("shop", "publisher"), ("press", "executor")):
+            self.account(name, role)
+
+    def account(self, name, role):
+        self.martlet("broker", "account", "add", name, "--role", role, "--dir", self.broker, "--password-file", self.secret(name))
+
+    def configure(self, **sections):
+        """Writes the services' configuration and has them read it; gives back what stood there."""
+        file = self.folder / "up/martlet.json"
+        before = json.loads(file.read_text().split("\n", 1)[1])
+        file.write_text("//\n" + json.dumps({**before, **sections}))
+        for name in sections:
+            subprocess.run(["kill", "-HUP", self.process_of(name)], check=True)
+        return {name: before[name] for name in sections}
 
     def secret(self, name):
         """The file with an account's password; made where there is none."""
@@ -74,6 +88,18 @@ class Stack:
         words += ["-n"] if value is None else ["-m", value if isinstance(value, str) else json.dumps(value)]
         subprocess.run(words, check=True, timeout=20)
 
+    def work(self, task, *outcomes):
+        """Plays the pull executor `press`, which costs: one outcome for each attempt of a task."""
+        for outcome in outcomes:
+            def granted():
+                done = subprocess.run(
+                    ["mosquitto_rr", *self.client("press"), "-t", f"{BASE}/claim/press/s1", "-e", f"{BASE}/grant/press/s1", "-m", "{}", "-W", "10"],
+                    capture_output=True, text=True, timeout=20)
+                grant = json.loads(done.stdout or "{}")
+                return grant if grant.get("task") == task else None
+            grant = await_that(granted, f"a grant of {task}")
+            self.publish("press", f"{BASE}/report/press/{task}", {"epoch": grant["epoch"], "type": "outcome", **outcome}, retain=False)
+
     def process_of(self, name):
         """The process id of a program that `martlet up` started."""
         lines = (self.folder / "up/processes").read_text().splitlines()
@@ -88,11 +114,48 @@ class Stack:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def violations(page):
+    """What axe finds, its rule on the size of targets included."""
+    found = Axe().run(page, options={"rules": {"target-size": {"enabled": True}}}).response["violations"]
+    return [(one["id"], one["help"], [node["html"][:160] + " " + node["failureSummary"][:300] for node in one["nodes"][:3]]) for one in found]
+
+
 @pytest.fixture(scope="session")
 def stack():
     one = Stack()
     yield one
     one.stop()
+
+
+@pytest.fixture(scope="session")
+def fleet(stack):
+    """State of every kind, made by the running services."""
+    run = stack.martlet
+    stack.configure(dispatcher={"task_events": True, "budgets": [{"workspace": "main", "period_ms": 86400000, "amount": 10000}]})
+    stack.publish("press", f"{BASE}/executor/press/card", {
+        "boot": "b1", "rev": 1, "type": "printer", "version": "7", "modes": ["pull"], "slots": 1, "labels": ["agent:it's"],
+        "capabilities": [{"name": "print.page", "cost": {"fixed": 1500}}]})
+    stack.publish("press", f"{BASE}/executor/press/status", {"status": "online", "boot": "b1"})
+    run("publish", "print.page", "{}", "--id", "page-1")
+    stack.work("page-1", {"status": "failed", "cost": 500, "error": {"code": "ink_low", "class": "transient"}}, {"status": "success", "cost": 2000, "output": {"pages": 1}})
+    for n in range(6):
+        run("run", "demo.fail", json.dumps({"code": "printer_jam"}), "--id", f"fail-{n}", "--retry", "0", "--timeout", "5s", check=False)
+    run("publish", "demo.echo", "{}", "--id", "later", "--delay", "1h")
+    run("run", "demo.echo", '{"a":1}', "--id", "echoed")
+    run("schedule", "put", "tick", "--every", "10s", "--capability", "demo.echo")
+    run("schedule", "put", "nightly", "--cron", "30 2 * * *", "--tz", "Europe/Berlin", "--capability", "demo.echo")
+    run("check", "put", "disk", "--every", "10s", "--capability", "demo.echo", "--agent", "demo")
+    run("check", "put", "jam", "--every", "10s", "--capability", "demo.fail", "--agent", "demo")
+    return stack
+
+
+@pytest.fixture
+def sleeper(fleet):
+    """A task that runs, as long as a test may take."""
+    name = f"sleeper-{time.monotonic_ns()}"
+    fleet.martlet("publish", "demo.sleep", '{"ms":250000}', "--id", name, "--timeout", "5m")
+    yield name
+    fleet.martlet("task", "cancel", name, "--yes", check=False)
 
 
 @pytest.fixture(scope="session")
@@ -106,9 +169,9 @@ def browser():
 class Desk:
     """One page with somebody signed in; notes what it asks for and complains of."""
 
-    def __init__(self, browser, stack, user, width=1360, height=850, scheme="dark", query="", address=None):
+    def __init__(self, browser, stack, user, width=1360, height=850, scheme="dark", query="", address=None, **options):
         self.stack = stack
-        self.context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, permissions=["clipboard-read", "clipboard-write"])
+        self.context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, **options, permissions=["clipboard-read", "clipboard-write"])
         self.page = self.context.new_page()
         self.page.set_default_timeout(15000)
         self.requests, self.faults = [], []
@@ -126,6 +189,15 @@ class Desk:
     def go(self, place):
         self.page.evaluate("place => { location.hash = '#/' + place; }", place)
         self.page.wait_for_timeout(50)
+
+    def looks_right(self, place):
+        """Nothing is wrong for those who do not see, have no mouse, or have little room."""
+        found = violations(self.page)
+        assert not found, f"{place}: {found}"
+        wide = self.page.evaluate("""() => [document.documentElement, ...document.querySelectorAll('main table.plain, main .actions, main .tiles, main .facts')]
+            .filter(one => one.getBoundingClientRect().right > innerWidth + 1 && !one.closest('.sideways')).map(one => one.localName + ' ' + one.className)""")
+        assert wide == [] and self.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{place} is wider than the page: {wide}"
+        assert "cannot be shown" not in self.text(), self.text()
 
     def text(self, selector="main"):
         return self.page.inner_text(selector)
