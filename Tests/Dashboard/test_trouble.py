@@ -65,6 +65,43 @@ def test_a_wrong_password_is_told(browser, stack):
     page.close()
 
 
+def test_the_account_outlives_a_reload_only_if_that_is_ticked(browser, stack):
+    page = browser.new_page()
+    for ticked in (False, True):
+        page.goto(stack.page)
+        page.fill("input[name=user]", "me")
+        page.fill("input[name=password]", stack.password("me"))
+        if ticked:
+            page.check("input[name=keep]")
+        page.click("button[type=submit]")
+        page.wait_for_selector("#conn.tone-good")
+        assert stack.password("me") not in page.url
+        assert (stack.password("me") in page.evaluate("JSON.stringify({...sessionStorage})")) == ticked
+        assert stack.password("me") not in page.evaluate("JSON.stringify({...localStorage}) + document.cookie")
+        page.reload()
+        page.wait_for_selector("#conn.tone-good" if ticked else "input[name=password]")
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_selector("input[name=password]")
+    assert stack.password("me") not in page.evaluate("JSON.stringify({...sessionStorage})")
+    page.close()
+
+
+def test_the_policy_of_the_page_stops_what_gets_in(desk, stack):
+    """Even if somebody found a way to put markup into the page, it would not run, and nothing could be sent elsewhere."""
+    one = desk()
+    found = one.page.evaluate("""async () => {
+        const tried = {};
+        await new Promise(done => setTimeout(done, 50)); // what a debugger calls may do more
+        const attempt = async (name, act) => { try { await act(); tried[name] = "done"; } catch (fault) { tried[name] = fault.name; } };
+        await attempt("script", () => { const script = document.createElement("script"); script.textContent = "window.got = 1"; document.body.append(script); });
+        await attempt("markup", () => { document.body.insertAdjacentHTML("beforeend", "<b onclick=alert(1)>"); });
+        await attempt("eval", () => (0, eval)("window.got = 2"));
+        await attempt("fetch", () => fetch("http://127.0.0.2:9/"));
+        return [tried, window.got === undefined];
+    }""")
+    assert found[1] and found[0] == {"script": "TypeError", "markup": "TypeError", "eval": "EvalError", "fetch": "TypeError"}, found
+
+
 @pytest.mark.parametrize("version", [3, 5])
 def test_the_page_works_with_both_versions(desk, fleet, version):
     one = desk(query=f"?mqtt={version}")
