@@ -108,15 +108,15 @@ const tasksIn=memo((rev,group,needle)=>{
 	return rows.sort((a,b)=>(a.accepted_at<b.accepted_at?1:a.accepted_at>b.accepted_at?-1:0));
 });
 const taskColumns=[
-	col("task",task=>S(task.task),{card:"title",cell:task=>mono(S(task.task)),width:"22%"}),
-	col("state",task=>S(task.state),{card:"state",cell:task=>M.badge(task.state),width:"10rem"}),
-	col("capability",task=>S(task.capability),{card:"show",class:"mono",width:"14%"}),
+	col("task",task=>S(task.task),{card:"title",cell:task=>mono(S(task.task)),width:"20%"}),
+	col("state",task=>S(task.state),{card:"state",cell:task=>M.badge(task.state),width:"8.2rem"}),
+	col("capability",task=>S(task.capability),{card:"show",class:"mono",width:"13%"}),
 	col("code",task=>S(task.code),{card:"show",cell:task=>M.code(task.code),width:"11%"}),
 	col("from",task=>S(task.principal)),
 	col("executor",task=>S(task.executor),{card:"show"}),
-	col("attempts",task=>N(task.attempt),{class:"right",width:"5rem",down:true}),
+	col("attempts",task=>N(task.attempt),{class:"right",width:"4.5rem",down:true}),
 	col("priority",task=>PRIORITY[task.priority]??2,{cell:task=>S(task.priority,T.none),width:"5rem"}),
-	col("accepted",task=>S(task.accepted_at),{card:"show",class:"right",cell:task=>M.time(task.accepted_at),down:true,width:"7rem"}),
+	col("accepted",task=>S(task.accepted_at),{card:"show",class:"right",cell:task=>M.time(task.accepted_at),down:true,width:"6.6rem"}),
 ];
 views.tasks=place=>{
 	if (place.length===1&&place[0] in GROUPS){ui.chips.tasks=place[0];location.replace("#/tasks");place=[];}
