@@ -42,6 +42,9 @@ final class BenchLoop {
         _ = entries[connection].link.publish(OutboundMessage(topic: topic, payload: payload, retain: retain))
     }
 
+    /// Publishes of a connection that the broker has not acknowledged.
+    func unacknowledged(_ connection: Int) -> Int { entries[connection].link.unacknowledged }
+
     /// Turns until all connections stand and have nothing left to be acknowledged.
     func settle(withinMs: Int) throws(Failure) {
         let deadline = SystemClock.monotonic + withinMs

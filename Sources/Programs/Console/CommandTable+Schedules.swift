@@ -173,6 +173,24 @@ extension CommandTable {
                     + "above that of an empty one; restart is from its start until it says that it is up."
             ], action: BenchSchedules.run),
         Command(
+            "bench history", "measures a monitor on a private broker: records, disk, memory, questions, kills",
+            flags: [
+                Flag("results", .integer(1), "so many, before it is killed; 100000"),
+                Flag("kills", .integer(0), "how often it is killed under load; 5"),
+                Flag("queries", .integer(1), "questions of each kind; 1000"),
+                Flag("dir", .text("FOLDER"), "where the state lies meanwhile; ~/.local/state/martlet/bench"),
+            ],
+            shared: [.json],
+            examples: [
+                Example("martlet bench history", "A hundred thousand results."),
+                Example("martlet bench history --results 1000000 --kills 20", "A million, and more kills."),
+            ],
+            details: [
+                "Results are sent as the dispatcher would, at most 20000 ahead of what is recorded, so that the rate is the "
+                    + "monitor's. Latencies are from question to reply, over the broker. At the end the whole history is "
+                    + "read: exit status 0 says that it holds each result once, 1 that it does not."
+            ], action: BenchHistory.run),
+        Command(
             "bench relay", "the relay that bench measures; bench starts it itself",
             arguments: [Argument("EXECUTOR", "executors that get the work in turn", repeats: true)], shared: [.bus],
             examples: [Example("martlet bench relay bench-e0 bench-e1 --user relay", "Pass messages on until Ctrl-C.")],
