@@ -4,13 +4,14 @@ public import Machine
 /// The files of an archive in a folder of this computer.
 public final class DirectoryFiles: ArchiveFiles {
     private let directory: String
-    /// Descriptors that were used last, the latest at the end.
-    private var open: [(name: String, descriptor: Int32)] = []
+    /// Descriptors that were used last, each with the number of its use.
+    private var open: [String: (descriptor: Int32, use: Int)] = [:]
+    private var uses = 0
     /// Files whose names may not be on the disk yet.
     private var unsyncedNames = false
 
     /// Descriptors that are kept open.
-    private static let kept = 64
+    private static let kept = 256
 
     /// A folder, which is made if there is none.
     public init(_ directory: String) throws(SystemError) {
@@ -18,27 +19,36 @@ public final class DirectoryFiles: ArchiveFiles {
         try makeDirectories(directory)
     }
 
-    deinit { for entry in open { close(entry.descriptor) } }
+    deinit { for name in open.keys.sorted() { forget(name) } }
 
     private func path(_ name: String) -> String { "\(directory)/\(name)" }
 
     private func descriptor(_ name: String, make: Bool = false) throws(ArchiveFault) -> Int32 {
-        if let at = open.lastIndex(where: { $0.name == name }) {
-            if at < open.count - 1 { open.append(open.remove(at: at)) }
-            return open[open.count - 1].descriptor
+        uses += 1
+        if let known = open[name] {
+            open[name] = (known.descriptor, uses)
+            return known.descriptor
         }
         let flags = O_RDWR | O_CLOEXEC | (make ? O_CREAT : 0)
-        let opened = Glibc.open(path(name), flags, 0o600)
+        if open.count >= DirectoryFiles.kept { forgetOldest() }
+        var opened = Glibc.open(path(name), flags, 0o600)
+        while opened < 0, errno == EMFILE || errno == ENFILE, !open.isEmpty {
+            // The process may have fewer descriptors than are kept here.
+            forgetOldest()
+            opened = Glibc.open(path(name), flags, 0o600)
+        }
         guard opened >= 0 else { throw fault("open", name) }
         if make { unsyncedNames = true }
-        if open.count >= DirectoryFiles.kept { close(open.removeFirst().descriptor) }
-        open.append((name, opened))
+        open[name] = (opened, uses)
         return opened
     }
 
     private func forget(_ name: String) {
-        guard let at = open.firstIndex(where: { $0.name == name }) else { return }
-        close(open.remove(at: at).descriptor)
+        if let known = open.removeValue(forKey: name) { close(known.descriptor) }
+    }
+
+    private func forgetOldest() {
+        if let oldest = open.min(by: { $0.value.use < $1.value.use }) { forget(oldest.key) }
     }
 
     private func fault(_ call: String, _ name: String) -> ArchiveFault {

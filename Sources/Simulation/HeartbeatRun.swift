@@ -251,7 +251,10 @@ public final class HeartbeatRun<S: Service> {
             world.restartBroker(.empty, downMs: world.random.uniform(10...30_000))
             pulses.isLossyUntil = world.time + 60_000
         case .dispatcherAway: dispatcher.leave(for: world.random.uniform(500...60_000))
-        case .clockSteps: heartbeat.step(clockBy: world.random.uniform(-3_600_000...3_600_000))
+        case .clockSteps:
+            let before = heartbeat.clock.now(world.time).wall.milliseconds
+            heartbeat.step(clockBy: world.random.uniform(-3_600_000...3_600_000))
+            slots.step(from: before, to: heartbeat.clock.now(world.time).wall.milliseconds)
         case .duplicates: break
         case .executorKill, .executorFreeze, .executorLeaves, .executorCut: strikeExecutor(fault)
         }

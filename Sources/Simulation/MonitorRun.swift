@@ -35,19 +35,26 @@ public final class MonitorRun<S: Service> {
     private let faults: Set<Fault>
     private let everyMs: Int
     private let end: Int
+    private let ledger: MonitorLedger
+    private let answers: MonitorAnswers
     private var publisher: SimulatedClient?
     private var isHealing = false
     private var sent = 0
     private var events = 0
-    /// What the broker took, by subject, with the monitor's wall clock at that moment.
-    private var taken: [String: Int] = [:]
+    /// Events that were published.
+    private var seq = 0
     private var firstReady: Int?
 
-    /// A run of `seed`. `make` builds the monitor's core from a seed of its own.
-    public init(seed: UInt64, make: @escaping (UInt64) -> S) {
+    /// Who asks at the end; an operator of the monitor.
+    public static var asker: String { "ops" }
+
+    /// A run of `seed`, with a planted bug if one is named. `make` builds the monitor's core from a seed of its own.
+    public init(seed: UInt64, mutant: MonitorMutant? = nil, make: @escaping (UInt64) -> S) {
         self.seed = seed
         world = World(seed: seed)
         history = History(world)
+        ledger = MonitorLedger(history)
+        answers = MonitorAnswers(world, name: MonitorRun.asker)
         var drawn: Set<Fault> = []
         for fault in Fault.allCases where world.random.chance(1, of: 2) { drawn.insert(fault) }
         faults = drawn
@@ -60,7 +67,12 @@ public final class MonitorRun<S: Service> {
         monitor = ServiceNode(world, name: "monitor", make: make)
         monitor.violated = { [history] in history.violate("core", $0) }
         monitor.quitted = { [history] in history.violate("G-18", "the monitor left with \($0): \($1)") }
-        monitor.makeArchive = { [files] in HistoryStore(files: files, limits: limits) }
+        monitor.makeArchive = { [files] in
+            guard let mutant else { return HistoryStore(files: files, limits: limits) }
+            let shown: any ArchiveFiles = mutant == .keepsTornEnd ? UncutFiles(files) : files
+            return TamperedArchive(HistoryStore(files: shown, limits: limits), mutant)
+        }
+        mutant?.plant(in: monitor)
         monitor.crashArchive = { [weak self] in self?.crashDisk() }
         world.observe = { [weak self] in self?.observe($0, $1) }
         if faults.contains(.duplicates) { world.duplicateOneIn = world.random.uniform(5...30) }
@@ -81,6 +93,8 @@ public final class MonitorRun<S: Service> {
         monitor.thaw()
         monitor.start()
         events += world.run(until: end + 120_000)
+        answers.start()
+        events += world.run(until: end + 130_000)
         check()
         return RunReport(
             seed: seed, violations: history.violations, sometimes: history.sometimes.map { ($0, $1) },
@@ -105,22 +119,55 @@ public final class MonitorRun<S: Service> {
         guard !isHealing else { return }
         sent += 1
         let at = monitor.clock.now(world.time).wall
-        if world.random.chance(1, of: 4) {
-            let event = Event(
-                eventID: "dispatcher.1.\(sent)", event: .leaseRevoked, seq: sent, at: at, actor: "dispatcher",
-                workspace: "main", subject: "s\(sent)")
-            let topic = Topic("main", .event(name: event.event.rawValue, key: "dispatcher.s\(sent)"))
-            publisher?.publish(OutboundMessage(topic: topic.name, payload: event.encoded))
-        } else {
-            let status = Status.allCases[world.random.uniform(0...4)]
-            var result = TaskResult(task: "s\(sent)", status: status, finishedAt: at)
-            result.executor = "e\(world.random.uniform(0...3))"
-            (result.cost, result.durationMs) = (world.random.uniform(0...9), world.random.uniform(0...5000))
-            let capability = "c\(world.random.uniform(0...3))"
-            let topic = Topic("main", .result(principal: "alice", capability: capability, id: "s\(sent)"))
-            publisher?.publish(OutboundMessage(topic: topic.name, payload: result.encoded))
+        switch world.random.uniform(0...9) {
+        case 0, 1: publishEvent(.leaseRevoked, at)
+        case 2: publishEvent(.checkResult, at)
+        case 3: publishLog(at)
+        default: publishResult(at)
         }
         world.after(world.random.uniform(1...400)) { [weak self] in self?.publish() }
+    }
+
+    private func publish(_ place: Topic.Place, _ payload: [UInt8]) {
+        publisher?.publish(OutboundMessage(topic: Topic(Names.defaultWorkspace, place).name, payload: payload))
+    }
+
+    private func publishEvent(_ name: EventName, _ at: WallTime) {
+        seq += 1
+        let event = Event(
+            eventID: "dispatcher.1.\(seq)", event: name, seq: seq, at: at, actor: "dispatcher",
+            workspace: Names.defaultWorkspace, subject: "s\(sent)")
+        publish(.event(name: name.rawValue, key: "dispatcher.s\(sent)"), event.encoded)
+    }
+
+    private func publishLog(_ at: WallTime) {
+        let payload = RawJSON { writer in
+            writer.object {
+                $0.field("request_id", "s\(sent)")
+                $0.field("status", "success")
+                $0.field("timestamp", at)
+            }
+        }
+        publish(.log(request: "s\(sent)", record: "step"), payload.bytes)
+    }
+
+    /// A result; now and then another principal gets it too, and a failed one may be a dead letter as well.
+    private func publishResult(_ at: WallTime) {
+        let status = Status.allCases[world.random.uniform(0...4)]
+        var result = TaskResult(task: "s\(sent)", status: status, finishedAt: at)
+        let executor = "e\(world.random.uniform(0...3))"
+        result.executor = executor
+        (result.cost, result.durationMs) = (world.random.uniform(0...9), world.random.uniform(0...5000))
+        result.attempts = [AttemptRecord(number: 1, executor: executor, epoch: sent, mode: .push, startedAt: at)]
+        let capability = "c\(world.random.uniform(0...3))"
+        publish(.result(principal: "alice", capability: capability, id: "s\(sent)"), result.encoded)
+        if world.random.chance(1, of: 10) {
+            publish(.result(principal: "bob", capability: capability, id: "s\(sent)"), result.encoded)
+        }
+        if status == .failed, world.random.chance(1, of: 3) {
+            let letter = DeadLetter(result: result, principal: "alice", input: .emptyObject)
+            publish(.dead(capability: capability, id: "s\(sent)"), letter.encoded)
+        }
     }
 
     private func observe(_ username: String, _ message: InboundMessage) {
@@ -129,13 +176,16 @@ public final class MonitorRun<S: Service> {
             if case .service = topic.place, firstReady == nil { firstReady = world.time }
             return
         }
-        let subject: String
+        var taken = MonitorLedger.Taken(at: monitor.clock.now(world.time).wall.milliseconds)
         switch topic.place {
-        case .result(_, _, let id): subject = id
-        case .event(_, let key): subject = String(key.dropFirst("dispatcher.".count))
+        case .result(let principal, _, _):
+            guard principal == "alice" else { break }
+            taken.isCounted = true
+            taken.cost = (try? TaskResult(decoding: message.payload))?.cost ?? 0
+        case .event, .log, .dead: break
         default: return
         }
-        if taken[subject] == nil { taken[subject] = monitor.clock.now(world.time).wall.milliseconds }
+        ledger.note(message.topic, taken)
     }
 
     // MARK: Faults
@@ -200,46 +250,10 @@ public final class MonitorRun<S: Service> {
         let store = HistoryStore(files: files, limits: limits)
         let now = monitor.clock.now(world.time)
         guard (try? store.open(at: now)) != nil else { return history.violate("G-20", "the history cannot be opened") }
-        var held: [String: Int] = [:]
-        var gaps: [HistoryGap] = []
-        var last = Int.max
-        var newerAt: WallTime?
-        for record in store.records(at: now) {
-            if record.number >= last { history.violate("order", "record \(record.number) stands behind \(last)") }
-            last = record.number
-            if record.record == .result || record.record == .event { held[record.subject, default: 0] += 1 }
-            if record.record == .gap, let body = record.body, var gap = try? HistoryGap(body) {
-                // One without an end lasts until something was recorded again.
-                gap.to = gap.to ?? newerAt ?? now.wall
-                gaps.append(gap)
-            } else {
-                newerAt = record.at
-            }
-        }
-        for gap in gaps { history.saw("gap \(gap.reason.rawValue)") }
-        for (subject, count) in held.sorted(by: { $0.key < $1.key }) {
-            if count > 1 { history.violate("once", "\(subject) is recorded \(count) times") }
-            if taken[subject] == nil { history.violate("invented", "\(subject) was never published") }
-        }
-        checkMissing(held, gaps)
+        let found = ledger.read(store.records(at: now), now: now.wall)
+        ledger.check(found, start: monitor.clock.now(firstReady ?? 0).wall.milliseconds)
+        ledger.compare(answers, found)
+        let summary = Topic(Names.defaultWorkspace, .summary(by: "workspace", name: Names.defaultWorkspace)).name
+        ledger.checkSummary(world.broker.retained.first { $0.topic == summary }?.payload, found)
     }
-
-    /// What the broker took and the history lacks must lie within a gap.
-    private func checkMissing(_ held: [String: Int], _ gaps: [HistoryGap]) {
-        let start = monitor.clock.now(firstReady ?? 0).wall.milliseconds
-        for (subject, at) in taken.sorted(by: { $0.key < $1.key }) where held[subject] == nil && at > start + 1000 {
-            let isStated = gaps.contains { gap in
-                guard let from = gap.from, let to = gap.to else { return false }
-                return at >= from.milliseconds - MonitorRun.slackMs && at <= to.milliseconds + MonitorRun.slackMs
-            }
-            if isStated {
-                history.saw("stated as missing")
-            } else {
-                history.violate("stated", "\(subject), published at \(at), is neither held nor stated as missing")
-            }
-        }
-    }
-
-    /// What was on its way when the last message was heard.
-    private static var slackMs: Int { 2000 }
 }

@@ -12,6 +12,8 @@ final class PulseLedger {
     /// When each executor was last called offline after it had not been.
     private var offlineSince: [String: Int] = [:]
     private var verdicts: [String: Verdict] = [:]
+    /// When heartbeat last said that it listens.
+    private var listensSince = 0
     /// Until when messages may have been lost with the broker's state.
     var isLossyUntil = 0
     /// Whether any verdict against an executor is a violation, for runs in which none ever fails.
@@ -31,6 +33,10 @@ final class PulseLedger {
     /// Takes what any client published.
     func observe(_ username: String, _ message: InboundMessage) {
         if let beater = beaters.first(where: { $0.name == username }) { return beater.arrived() }
+        if username == "heartbeat", message.topic.hasPrefix("_sys/martlet1/service/heartbeat/") {
+            listensSince = world.time
+            return
+        }
         guard username == "heartbeat", let topic = Topic(message.topic), case .liveness(let name) = topic.place,
             !message.payload.isEmpty, let beater = beaters.first(where: { $0.name == name })
         else { return }
@@ -51,7 +57,10 @@ final class PulseLedger {
         case .silence?:
             let periods = view.verdict == .offline ? 3 : 2
             let silent = beater.silence(but: PulseLedger.slackMs)
-            let least = periods * beater.beatMs * 98 / 100 - PulseLedger.slackMs
+            var least = periods * beater.beatMs * 98 / 100 - PulseLedger.slackMs
+            // What was sent while heartbeat did not listen may be lost with the broker's state: half a beat is taken as
+            // the age then.
+            if world.time - listensSince <= least { least -= beater.beatMs / 2 }
             if silent < least, world.time > isLossyUntil {
                 history.violate(
                     "liveness",

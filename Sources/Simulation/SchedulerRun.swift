@@ -194,7 +194,10 @@ public final class SchedulerRun<S: Service> {
         case .brokerRestart: world.restartBroker(.clean, downMs: world.random.uniform(10...30_000))
         case .brokerEmpty: world.restartBroker(.empty, downMs: world.random.uniform(10...30_000))
         case .dispatcherAway: dispatcher.leave(for: world.random.uniform(500...60_000))
-        case .clockSteps: scheduler.step(clockBy: world.random.uniform(-3_600_000...3_600_000))
+        case .clockSteps:
+            let before = scheduler.clock.now(world.time).wall.milliseconds
+            scheduler.step(clockBy: world.random.uniform(-3_600_000...3_600_000))
+            ledger.step(from: before, to: scheduler.clock.now(world.time).wall.milliseconds)
         case .duplicates: break
         }
     }

@@ -22,15 +22,7 @@ public enum Swarm {
             return run.run()
         }
         if service == "heartbeat" { return runHeartbeat(seed: seed, tell: tell) }
-        if service == "monitor" {
-            let run = MonitorRun(seed: seed) { seed in
-                var settings = MonitorSettings()
-                settings.boot = "m\(seed % 1_000_000_007)"
-                return MonitorCore(settings: settings)
-            }
-            run.world.tell = tell
-            return run.run()
-        }
+        if service == "monitor" { return runMonitor(seed: seed, tell: tell) }
         let run = DispatcherRun(seed: seed, mutant: mutant) { seed in
             var configuration = DispatcherConfiguration()
             configuration.taskEvents = true
@@ -53,6 +45,20 @@ public enum Swarm {
             return run.run()
         }
         let run = HeartbeatRun(seed: seed, mutant: mutant, pausedForMs: pausedForMs) { heartbeat($0) }
+        run.world.tell = tell
+        return run.run()
+    }
+
+    /// Plays one run of the monitor.
+    public static func runMonitor(
+        seed: UInt64, mutant: MonitorMutant? = nil, tell: ((String) -> Void)? = nil
+    ) -> RunReport {
+        let run = MonitorRun(seed: seed, mutant: mutant) { seed in
+            var settings = MonitorSettings()
+            settings.boot = "m\(seed % 1_000_000_007)"
+            settings.operators = [MonitorRun<MonitorCore>.asker]
+            return MonitorCore(settings: settings)
+        }
         run.world.tell = tell
         return run.run()
     }

@@ -64,6 +64,16 @@ import Wire
         #expect(line(full, .dispatcher)?.level == .critical)
     }
 
+    @Test func aMonitorThatCannotWriteIsCritical() {
+        let numbers = #"{"history_records":1200,"lost_total":0,"gaps_total":1,"questions_total":4}"#
+        let views = [service("monitor"), ("_sys/martlet1/metrics/monitor", numbers)]
+        #expect(line(report(views), .monitor)?.text == "up 3 h, 1200 records, 0 lost, gaps stated: 1")
+        #expect(line(report(views), .monitor)?.level == .ok)
+        let alert = #"{"severity":"critical","since":"2026-11-20T11:59:00.000Z","text":"records cannot be written"}"#
+        let full = report(views + [("main/martlet1/alert/monitor.disk", alert)])
+        #expect(line(full, .monitor)?.level == .critical)
+    }
+
     @Test func whoMayReadNothingKnowsNothing() {
         let report = report([])
         #expect(line(report, .dispatcher)?.level == .unknown)

@@ -71,6 +71,37 @@ import Wire
         #expect(ExplainDetail(candidate: candidate, text: TaskText(terminal, try now())).sentence == words)
     }
 
+    @Test func theHistoryLeavesOutWhatIsEmptyAndWhatDoesNotFit() throws {
+        let items = [
+            try json(
+                """
+                {"n":3,"at":"2026-11-20T14:06:20.000Z","record":"result","workspace":"main","principal":"me","subject":"t2",
+                "capability":"print.label","executor":"label-1","status":"failed","code":"attempts_exhausted",
+                "duration_ms":1200,"cost":0}
+                """),
+            try json(
+                """
+                {"n":2,"at":"2026-11-20T14:06:19.000Z","record":"event","workspace":"main","subject":"print.label",
+                "capability":"print.label","code":"CIRCUIT_OPENED"}
+                """),
+        ]
+        let table = HistoryTable(items, terminal, now: try now())
+        #expect(
+            table.lines(width: .max) == [
+                "AT       RECORD  SUBJECT      CAPABILITY   EXECUTOR   TOOK  WHAT",
+                "3 s ago  result  t2           print.label  label-1   1.2 s  failed attempts_exhausted",
+                "4 s ago  event   print.label  print.label                   CIRCUIT_OPENED",
+            ])
+        #expect(
+            table.lines(width: 80) == [
+                "AT       RECORD  SUBJECT      CAPABILITY    TOOK  WHAT",
+                "3 s ago  result  t2           print.label  1.2 s  failed attempts_exhausted",
+                "4 s ago  event   print.label  print.label         CIRCUIT_OPENED",
+            ])
+        #expect(table.lines(width: 20).first == "AT       RECORD  SUBJECT      WHAT")
+        #expect(HistoryTable([], terminal, now: try now()).lines(width: 80) == [])
+    }
+
     @Test func aFinishedTaskShowsItsAttempts() throws {
         let task = try json(
             """

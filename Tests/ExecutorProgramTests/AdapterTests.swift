@@ -80,6 +80,35 @@ import Wire
         await bench.end()
     }
 
+    @Test func S0_05_theShippedChecksLookAtTheMachine() async throws {
+        let shipped = BuildFolder.repositoryFile("deploy/executors/adapters")
+        func capability(_ name: String) -> String {
+            let program = "check-" + name.replacing("_", with: "-")
+            return #"{"name":"check.\#(name)","command":["\#(shipped)/\#(program)"],"environment":["PATH","CHECKS=."]}"#
+        }
+        let names = ["load", "memory", "disk", "file_age", "process", "tcp", "http", "command"]
+        let bench = try Bench(
+            names.map(capability).joined(separator: ","), scripts: ["probe": "#!/bin/sh\necho warm\nexit 1\n"])
+        func output(_ name: String, _ input: String = "{}") throws -> JSONValue {
+            try bench.run("check.\(name)", input).output.map { JSONValue($0) } ?? .null
+        }
+        #expect(try output("load")["processors"]?.intValue ?? 0 > 0)
+        #expect(try output("memory")["total_mib"]?.intValue ?? 0 > 0)
+        #expect(try output("disk", #"{"path":"/"}"#)["used_percent"]?.intValue != nil)
+        #expect(try output("file_age", #"{"path":"/etc/passwd"}"#)["age_ms"]?.intValue ?? 0 > 0)
+        #expect(try output("file_age", #"{"path":"/no/such/file"}"#)["status"]?.stringValue == "error")
+        #expect(try output("process", #"{"name":"martlet-executor"}"#)["count"]?.intValue ?? 0 > 0)
+        #expect(try output("process", #"{"name":"no such program"}"#)["status"]?.stringValue == "error")
+        let port = bench.broker.address.port
+        #expect(try output("tcp", #"{"host":"127.0.0.1","port":\#(port)}"#)["connect_ms"]?.intValue != nil)
+        #expect(try output("tcp", #"{"host":"127.0.0.1","port":1}"#)["status"]?.stringValue == "error")
+        #expect(try output("http", #"{"url":"http://127.0.0.1:1/"}"#)["status"]?.stringValue == "error")
+        let probe = try output("command", #"{"name":"probe"}"#)
+        #expect(probe["status"]?.stringValue == "warning")
+        #expect(probe["message"]?.stringValue == "warm")
+        await bench.end()
+    }
+
     @Test func theShippedAdaptersDoWhatTheySay() async throws {
         let shipped = BuildFolder.repositoryFile("deploy/executors")
         let checksum = #"{"name":"file.checksum","command":["\#(shipped)/adapters/file-checksum"],"#

@@ -138,6 +138,26 @@ import Wire
         #expect(rig.verdict("desk") == .ready)
     }
 
+    @Test("A verdict that waited while the process stopped is not told before what came meanwhile is read")
+    func waitingVerdict() {
+        let rig = rig()
+        rig.beat("desk", #","free_slots":5"#)
+        rig.pass(700)
+        rig.status("desk", .lost)
+        // The Will takes effect less than a second after the last publication, so that the verdict waits.
+        rig.pass(1050)
+        #expect(rig.verdict("desk") == .ready)
+        rig.returnsMetrics = false
+        rig.jump(30_000)
+        rig.beat("other")
+        #expect(rig.verdict("desk") == .ready)
+        rig.status("desk", .online, conn: 2)
+        rig.returnsMetrics = true
+        rig.pass(6000)
+        #expect(rig.verdict("desk") == .ready)
+        #expect(rig.view("desk")?.status == .online)
+    }
+
     @Test("While the link is down, and until all that is retained has come, ages stand still")
     func link() {
         let rig = rig()

@@ -23,6 +23,10 @@ final class Bench {
     private let settings: MonitorSettings
     private let limits: HistoryLimits
     private var isConnected = false
+    /// Whether the broker's session has the monitor's subscriptions.
+    var isSubscribed = false
+    /// Whether subscriptions never reach the broker.
+    var dropsSubscriptions = false
     private var asked = 0
 
     init(
@@ -61,8 +65,14 @@ final class Bench {
         logs += store.takeLog()
         give(.started)
         give(.archive(store.opening))
-        if sessionLost { give(.sessionLost) }
+        if sessionLost { loseSession() }
         connect()
+    }
+
+    /// The broker forgets the session, and says so at the next connection.
+    func loseSession() {
+        isSubscribed = false
+        give(.sessionLost)
     }
 
     func connect() {
@@ -104,9 +114,17 @@ final class Bench {
         case .publish(let message):
             #expect(isConnected, "published while not connected: \(message.topic)")
             published.append(message)
+            // As a broker does: one's own numbers come back while there is a subscription.
+            if message.topic == "_sys/martlet1/metrics/monitor", isSubscribed {
+                answers.append(
+                    .message(
+                        InboundMessage(topic: message.topic, payload: message.payload, retained: message.retain)))
+            }
             guard message.retain else { return }
             retained[message.topic] = message.payload.isEmpty ? nil : message.payload
-        case .subscribe(let list): subscriptions += list
+        case .subscribe(let list):
+            subscriptions += list
+            isSubscribed = isSubscribed || !dropsSubscriptions
         case .log(let event): logs.append(event)
         case .archive(.ask(let id, let question)):
             answers.append(.archive(.answered(id: id, store.answer(question, at: now))))

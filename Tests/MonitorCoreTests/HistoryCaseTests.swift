@@ -183,6 +183,19 @@ import Wire
         #expect(try bench.items("stats").first?["count"]?.intValue == 1)
     }
 
+    @Test("A copy that comes after a restart is a copy all the same")
+    func copyAfterRestart() throws {
+        let bench = try Bench()
+        for index in 1...5 { bench.result("t\(index)") { $0.output = #"{"text":"a\/b \u00e4"}"# } }
+        try bench.restart()
+        bench.result("t5") {
+            $0.output = #"{"text":"a\/b \u00e4"}"#
+            $0.principal = "bob"
+        }
+        #expect(try bench.items("stats").first?["count"]?.intValue == 5)
+        #expect(try bench.items("query").count == 6)
+    }
+
     @Test("What is no result is not recorded, and counted; a body of several lines becomes one")
     func badMessages() throws {
         let bench = try Bench()

@@ -56,13 +56,74 @@ import Wire
         bench.wait(60_000)
         bench.disconnect()
         bench.wait(30_000)
-        bench.give(.sessionLost)
+        bench.loseSession()
         bench.connect()
         let gap = try #require(try gaps(bench).first)
         #expect(gap.reason == .sessionLost)
         #expect(gap.to == bench.wall)
         try bench.restart(sessionLost: true)
         #expect(try gaps(bench).count == 2)
+    }
+
+    @Test("A session that is there but never had its subscriptions is a gap, also when another process finds it")
+    func doubtfulSession() throws {
+        let bench = try Bench()
+        bench.result("t1")
+        bench.wait(60_000)
+        bench.disconnect()
+        // The broker begins a session anew; the connection breaks before the subscriptions are there.
+        bench.isSubscribed = false
+        bench.dropsSubscriptions = true
+        bench.give(.sessionLost)
+        bench.connect()
+        bench.disconnect()
+        #expect(try gaps(bench).isEmpty)
+        bench.dropsSubscriptions = false
+        bench.wait(5000)
+        try bench.restart()
+        let found = try gaps(bench)
+        #expect(found.map(\.reason) == [.sessionLost])
+        #expect(found[0].to == bench.wall)
+        #expect(bench.wall - (try #require(found[0].from)) >= 65_000)
+        // Once stated it is over.
+        bench.wait(20_000)
+        try bench.restart()
+        #expect(try gaps(bench).count == 1)
+    }
+
+    @Test("That a session was lost is stated after a full disk, and after the death of the process that knew it")
+    func lateStatement() throws {
+        let bench = try Bench()
+        bench.result("t1")
+        bench.wait(10_000)
+        bench.disconnect()
+        bench.files.room = 0
+        bench.loseSession()
+        bench.connect()
+        #expect(try gaps(bench).allSatisfy { $0.reason == .notWritten })
+        bench.files.room = nil
+        bench.wait(30_000)
+        #expect(try gaps(bench).filter { $0.reason == .sessionLost }.count == 1)
+    }
+
+    @Test("What a full disk did not take is stated by the next process, when this one dies before it could")
+    func unwrittenByTheDead() throws {
+        let bench = try Bench()
+        bench.result("t1")
+        bench.wait(10_000)
+        // Not even the reserve is left.
+        try bench.files.remove("reserve")
+        bench.files.room = 0
+        let since = bench.wall
+        bench.result("t2")
+        bench.wait(5000)
+        try bench.restart()
+        bench.files.room = nil
+        bench.wait(30_000)
+        let found = try gaps(bench).filter { $0.reason == .notWritten }
+        #expect(found.contains { $0.from == since && ($0.to ?? since) >= since + 5000 })
+        try bench.restart()
+        #expect(try gaps(bench).filter { $0.reason == .notWritten }.count == found.count)
     }
 
     @Test("Rolling numbers survive a restart: they are made again from the history")

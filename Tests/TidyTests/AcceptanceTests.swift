@@ -4,8 +4,6 @@ import Testing
 @Suite struct AcceptanceTests {
     /// The last number of each series: framework, execution and plans, schedules and checks, triggers, execution mode.
     private let last = [0: 17, 1: 104, 2: 46, 3: 27, 4: 28]
-    /// Cases about the monitor, which answers questions of the past: its tests need not carry the numbers.
-    private let history = ["T0-10", "T1-94"]
 
     /// The ids in the names of all tests: `t1_42_43_…`, or `T2-07` in the words of a test.
     private func ids() -> Set<String> {
@@ -32,7 +30,7 @@ import Testing
         for (series, last) in last.sorted(by: { $0.key < $1.key }) {
             for number in 1...last {
                 let id = AcceptanceTests.id(series, number)
-                if !known.contains(id), !history.contains(id) { missing.append(id) }
+                if !known.contains(id) { missing.append(id) }
             }
         }
         #expect(missing.isEmpty, "\(missing)")

@@ -170,7 +170,8 @@ extension HeartbeatCore {
     /// Publishes verdicts and alerts that are due.
     mutating func flush(_ now: Now) {
         guard engine.isReady else { return }
-        while let top = views.first, top.priority <= now.monotonic {
+        // A verdict that waited while this process stopped may be refuted by what has not been read yet.
+        while drainsAfter == nil, let top = views.first, top.priority <= now.monotonic {
             views.remove(top.key)
             guard var pulse = executors[top.key] else { continue }
             pulse.rev += 1

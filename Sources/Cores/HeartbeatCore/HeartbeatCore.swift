@@ -144,7 +144,7 @@ public struct HeartbeatCore: Service {
             if isSure, let look = looks.first {
                 wakes.append(now.monotonic + max(0, look.priority - clock.elapsed))
             }
-            if let top = views.first { wakes.append(top.priority) }
+            if drainsAfter == nil, let top = views.first { wakes.append(top.priority) }
             if let look = nextRestLook { wakes.append(look) }
             if isSure,
                 let look = services.nextLook(

@@ -11,11 +11,13 @@ enum Question: Hashable, Sendable {
     case cursor(String)
     /// Sums for a slot of the window.
     case slot(WallTime)
+    /// The newest results, of which copies may come.
+    case newest
     /// How much there is.
     case size
 }
 
-/// The history: questions, answers, and what was missed.
+/// The history: questions and answers.
 extension MonitorCore {
     /// Questions that may wait at a time.
     static let questionLimit = 1000
@@ -47,6 +49,14 @@ extension MonitorCore {
         for digest in digests { _ = recent.insert(digest) }
         takeSize(state)
         heardAt = state["last_at"]?.stringValue.flatMap { WallTime(rfc3339: $0) }
+        // What could not be written before this process began, and was not stated.
+        if let since = writing.since { stateUnwritten(since, count: nil, now) }
+        // Copies of what was recorded last may still come.
+        var newest = HistoryQuestion(.query)
+        newest.command.record = .result
+        newest.command.limit = MonitorCore.newestResults
+        newest.command.bodies = true
+        ask(newest, .newest)
         for service in MonitorCore.publishers {
             var question = HistoryQuestion(.query)
             question.command.type = service
@@ -67,9 +77,34 @@ extension MonitorCore {
         case .command(let caller, let command): reply(caller, command, answer)
         case .cursor(let service): takeCursor(service, JSONValue(answer))
         case .slot(let at): takeSlot(answer, at)
+        case .newest: takeNewest(answer)
         case .size: takeSize(JSONValue(answer))
         }
     }
+
+    /// Results that were recorded before the start; a copy follows its first one closely.
+    private mutating func takeNewest(_ answer: RawJSON) {
+        var records: [HistoryRecord] = []
+        do throws(WireError) {
+            var reader = try JSONReader(answer.bytes, limits: JSONLimits())
+            try reader.beginObject()
+            while let key = reader.nextKey() {
+                guard key == "items" else {
+                    reader.skip()
+                    continue
+                }
+                try reader.beginArray()
+                while reader.nextElement() { records.append(try HistoryRecord(from: &reader)) }
+            }
+        } catch { return }
+        for record in records.reversed() {
+            guard let body = record.body else { continue }
+            _ = bodies.insert(MonitorCore.bodyDigest(body, record.workspace))
+        }
+    }
+
+    /// So many results are read at the start: more than the broker has on their way at a time.
+    private static let newestResults = 200
 
     private mutating func takeCursor(_ service: String, _ answer: JSONValue) {
         guard cursors[service] == nil, case .array(let items)? = answer["items"] else { return }
@@ -98,64 +133,5 @@ extension MonitorCore {
         size.dataBytes = answer["data_bytes"]?.intValue ?? 0
         size.indexBytes = answer["index_bytes"]?.intValue ?? 0
         size.segments = answer["segments"]?.intValue ?? 0
-    }
-
-    // What was missed.
-
-    /// States that something is missing.
-    mutating func state(_ gap: HistoryGap, of subject: String, _ now: Now) {
-        totals.gaps += 1
-        var record = HistoryRecord(.gap, at: now.wall, workspace: Names.systemWorkspace, subject: subject)
-        record.type = subject
-        record.code = gap.reason.rawValue
-        record.body = gap.raw
-        write(record)
-        effects.append(
-            .log(
-                LogEvent(
-                    .warning, "gap", "Something is missing from the history",
-                    [
-                        LogField("reason", gap.reason.rawValue), LogField("subject", subject),
-                        LogField("count", gap.count.map { String($0) } ?? "unknown"),
-                    ])))
-    }
-
-    /// The broker kept nothing: whatever was sent since the last recorded message is not in the history. A monitor that
-    /// was never connected misses nothing.
-    mutating func sessionLost(_ now: Now) {
-        guard let heardAt = heardAt.map({ min($0, now.wall) }) else { return }
-        var gap = HistoryGap(.sessionLost)
-        gap.from = heardAt
-        gap.to = now.wall
-        state(gap, of: "monitor", now)
-        // The numbers of events begin anew: the gap is stated already.
-        cursors.removeAll()
-    }
-
-    private mutating func lost(_ count: Int, _ since: WallTime, _ reason: String) {
-        totals.lost += count
-        if unwritten == nil {
-            effects.append(
-                .log(
-                    LogEvent(
-                        .warning, "history_not_written", "Records cannot be written: \(reason)",
-                        [LogField("records", String(count))])))
-        }
-        var past = unwritten ?? Unwritten(since: since, count: 0, reason: reason)
-        past.count += count
-        past.since = min(past.since, since)
-        unwritten = past
-        raiseDiskAlert()
-    }
-
-    private mutating func recovered(_ now: Now) {
-        guard let past = unwritten else { return }
-        unwritten = nil
-        var gap = HistoryGap(.notWritten)
-        gap.from = past.since
-        gap.to = now.wall
-        gap.count = past.count
-        state(gap, of: "monitor", now)
-        clearDiskAlert()
     }
 }

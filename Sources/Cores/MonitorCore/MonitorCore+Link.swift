@@ -10,9 +10,13 @@ extension MonitorCore {
         isReady = false
         nextTick = now.monotonic
         nextNumbers = now.monotonic
+        doubt(now)
         heardAt = heardAt ?? now.wall
+        // Comes back only if the session has its subscriptions from before.
+        publishNumbers(now, retain: false)
         // Who reads that it is up may rely on it: what is sent from now on is recorded.
         effects.append(.subscribe(subscriptions))
+        session.subscriptions = session.connections
         publishRecord(state: .up)
         for key in alerts.keys.sorted() { publishAlert(key, alerts[key]) }
         window.touchAll()
@@ -32,8 +36,9 @@ extension MonitorCore {
             Subscription(filter: Topic.filter("+", "command", "+", "history", "+", "+"), wantsRetained: false),
             Subscription(filter: Topic.filter("+", "alert", "+"), wantsRetained: true),
             Subscription(filter: Topic.filter("+", "summary", "+", "+"), wantsRetained: true),
-            Subscription(filter: "\(system)/metrics/+", wantsRetained: true, atLeastOnce: false),
             Subscription(filter: "\(system)/service/+/+", wantsRetained: true),
+            // The last one: own numbers that come back show that all others stand.
+            Subscription(filter: "\(system)/metrics/+", wantsRetained: true, atLeastOnce: false),
         ]
     }
 

@@ -43,7 +43,9 @@ extension MonitorCore {
             add(&record, raw)
         case .event(_, let key): takeEvent(topic, key, raw, now)
         case .log(let request, let name): takeLog(topic, request, name, raw, now)
-        case .metrics(let name): takeNumbers(name, raw, now)
+        case .metrics(let name):
+            takeNumbers(name, raw, now)
+            if name == "monitor" { hearOwnNumbers(JSONValue(raw), now) }
         default: return
         }
     }
@@ -88,7 +90,12 @@ extension MonitorCore {
     /// A result that goes to several principals, with the same attempts, is one end of one task.
     private mutating func isCopy(_ result: TaskResult, _ raw: RawJSON, _ workspace: String) -> Bool {
         guard !result.attempts.isEmpty else { return false }
-        return bodies.contains(StableHash.of(workspace, seed: StableHash.of(raw.bytes)))
+        return bodies.contains(MonitorCore.bodyDigest(raw, workspace))
+    }
+
+    /// Tells a result from others, whoever gets it.
+    static func bodyDigest(_ raw: RawJSON, _ workspace: String) -> UInt64 {
+        StableHash.of(workspace, seed: StableHash.of(raw.bytes))
     }
 
     /// Records a message, unless it is a copy of one that was recorded.
@@ -101,7 +108,7 @@ extension MonitorCore {
         totals.recorded += 1
         heardAt = max(heardAt ?? record.at, record.at)
         if record.record == .result {
-            _ = bodies.insert(StableHash.of(record.workspace, seed: StableHash.of(raw.bytes)))
+            _ = bodies.insert(MonitorCore.bodyDigest(raw, record.workspace))
             count(record)
         }
         write(record)

@@ -164,10 +164,10 @@ extension MonitorCore {
 
     // Own numbers.
 
-    mutating func publishNumbers(_ now: Now) {
+    mutating func publishNumbers(_ now: Now, retain: Bool = true) {
         let topic = Topic.system(.metrics(name: "monitor")).name
         effects.append(
-            .publish(OutboundMessage(topic: topic, payload: ownNumbers, atLeastOnce: false, retain: true)))
+            .publish(OutboundMessage(topic: topic, payload: ownNumbers, atLeastOnce: false, retain: retain)))
     }
 
     private var ownNumbers: [UInt8] {
@@ -181,6 +181,8 @@ extension MonitorCore {
             $0.field("summaries", published.count)
             $0.field("alerts", alerts.count)
             $0.field("waiting_questions", questions.count)
+            $0.field("connections_total", session.connections)
+            $0.field("subscriptions_total", session.subscriptions)
             $0.field("received_total", totals.received)
             $0.field("recorded_total", totals.recorded)
             for kind in RecordKind.allCases { $0.field("\(kind.rawValue)_records_total", totals.byKind[kind] ?? 0) }

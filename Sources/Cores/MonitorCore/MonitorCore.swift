@@ -29,6 +29,10 @@ public struct MonitorCore: Service {
     var cursors: [String: Int] = [:]
     /// What the latest recorded message told of, or when the first connection stood: nothing before is missing.
     var heardAt: WallTime?
+    /// Whether the broker kept everything while this was away.
+    var session = SessionDoubt()
+    /// Since when records are gone that the disk did not take.
+    var writing = WriteDoubt()
     /// What could not be written, until that can be stated.
     var unwritten: Unwritten?
     /// What the cards say.
@@ -72,10 +76,11 @@ public struct MonitorCore: Service {
 
     /// Takes one input and appends what is to be done.
     public mutating func handle(_ input: ServiceInput, at now: Now, emitting output: inout [ServiceEffect]) {
+        if session.isStated || writing.isStated { confirmStatements(input) }
         switch input {
         case .started: start(now)
         case .connected: connect(now)
-        case .sessionLost: sessionLost(now)
+        case .sessionLost: sessionLost()
         case .disconnected:
             isConnected = false
             isReady = false
@@ -123,7 +128,8 @@ public struct MonitorCore: Service {
     /// Between two publications of the monitor's own numbers, of one summary, and of the text file.
     static let numbersEveryMs = 10_000
 
-    // The journal: the number of the start is all that must be remembered besides the history.
+    // The journal: the number of the start, and since when something may be missing, are all that must be remembered
+    // besides the history.
 
     private static func termRecord(_ term: Int) -> [UInt8] {
         RawJSON { writer in
@@ -136,14 +142,40 @@ public struct MonitorCore: Service {
 
     /// Takes one record of the journal.
     public mutating func replay(_ record: [UInt8]) throws(JournalError) {
-        guard let raw = try? RawJSON(validating: record), JSONValue(raw)["k"]?.stringValue == "term",
-            let number = JSONValue(raw)["term"]?.intValue
-        else { throw JournalError("an unknown form") }
-        term = number
+        guard let value = (try? RawJSON(validating: record)).map({ JSONValue($0) }) else {
+            throw JournalError("an unknown form")
+        }
+        switch value["k"]?.stringValue {
+        case "term":
+            guard let number = value["term"]?.intValue else { throw JournalError("a term without its number") }
+            term = number
+        case "unwritten": writing.since = value["since"]?.stringValue.flatMap { WallTime(rfc3339: $0) }
+        case "session": session.since = value["since"]?.stringValue.flatMap { WallTime(rfc3339: $0) }
+        default: throw JournalError("an unknown form")
+        }
+    }
+
+    /// Since when the session is in doubt; without a time: it is not.
+    static func sessionRecord(_ since: WallTime?) -> [UInt8] { doubtRecord("session", since) }
+
+    /// Since when records are gone; without a time: that is stated.
+    static func writingRecord(_ since: WallTime?) -> [UInt8] { doubtRecord("unwritten", since) }
+
+    private static func doubtRecord(_ kind: String, _ since: WallTime?) -> [UInt8] {
+        RawJSON { writer in
+            writer.object {
+                $0.field("k", kind)
+                $0.field("since", since)
+            }
+        }.bytes
     }
 
     /// Writes what gives this state again.
-    public func snapshot(_ emit: ([UInt8]) -> Void) { emit(MonitorCore.termRecord(term)) }
+    public func snapshot(_ emit: ([UInt8]) -> Void) {
+        emit(MonitorCore.termRecord(term))
+        if let since = session.since { emit(MonitorCore.sessionRecord(since)) }
+        if let since = writing.since { emit(MonitorCore.writingRecord(since)) }
+    }
 
     /// A sentence for each invariant that does not hold.
     public func checkInvariants() -> [String] {
@@ -158,6 +190,31 @@ public struct MonitorCore: Service {
         }
         return broken
     }
+}
+
+/// What is known of the broker's session: whether it had all subscriptions since the last recorded message. That a
+/// session is there proves nothing, for its owner may have died, or its connection may have broken, before the
+/// subscriptions reached the broker.
+struct SessionDoubt: Hashable, Sendable {
+    /// From when on something may be missing; in the journal until that is cleared up.
+    var since: WallTime?
+    /// Whether this connection can show that nothing is missing: the one before was sure, and the session is there.
+    var canBeCleared = false
+    /// Whether the broker said that there is no session.
+    var isLost = false
+    /// Connections of this process, and for how many of them subscriptions were sent.
+    var connections = 0
+    var subscriptions = 0
+    /// Whether the gap was handed to the history in the turn before.
+    var isStated = false
+}
+
+/// Whether records are gone that nobody has stated.
+struct WriteDoubt: Hashable, Sendable {
+    /// From when on; in the journal until it is stated.
+    var since: WallTime?
+    /// Whether the gap was handed to the history in the turn before.
+    var isStated = false
 }
 
 /// A time in which records could not be written.

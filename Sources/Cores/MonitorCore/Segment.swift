@@ -175,7 +175,9 @@ struct SealedSegment: Sendable {
     /// Of so many postings the first one's key is held in memory.
     static let fenceStep = 128
 
-    var name: SegmentName
+    let name: SegmentName
+    /// The name of its index file.
+    let indexName: String
     var count: Int
     var postingCount: Int
     var nameBytes: Int
@@ -196,8 +198,9 @@ struct SealedSegment: Sendable {
 
     /// Reads header and fence; `nil` when the file is not a whole index of a data file of this size.
     init?(_ name: SegmentName, dataBytes: Int, files: any ArchiveFiles) {
-        guard let size = try? files.size(of: name.index),
-            let header = try? files.read(name.index, at: 0, count: SealedSegment.headerLength),
+        let indexName = name.index
+        guard let size = try? files.size(of: indexName),
+            let header = try? files.read(indexName, at: 0, count: SealedSegment.headerLength),
             header.count == SealedSegment.headerLength, header.starts(with: SealedSegment.magic)
         else { return nil }
         let sum: UInt32 = Packed.number(header, SealedSegment.headerLength - 4)
@@ -207,6 +210,7 @@ struct SealedSegment: Sendable {
             return nil
         }
         self.name = name
+        self.indexName = indexName
         count = number(1)
         postingCount = number(2)
         nameBytes = number(4)
@@ -215,55 +219,75 @@ struct SealedSegment: Sendable {
         latest = long(1)
         self.dataBytes = long(2)
         end = long(3)
-        guard let bytes = try? files.read(name.index, at: SealedSegment.headerLength, count: number(3) * 4) else {
+        guard let bytes = try? files.read(indexName, at: SealedSegment.headerLength, count: number(3) * 4) else {
             return nil
         }
         fence = stride(from: 0, to: bytes.count - 3, by: 4).map { Packed.number(bytes, $0) }
         guard fence.count == number(3), size == indexBytes, dataBytes == self.dataBytes else { return nil }
     }
 
-    /// The places of the postings of a key.
+    /// The places of the postings of a key: one read for a key that is not in more than one block, as most are.
     func range(of key: UInt32, _ files: any ArchiveFiles) throws(ArchiveFault) -> Range<Int> {
-        let start = try lowerBound(UInt64(key) << 32, files)
-        let end = try lowerBound((UInt64(key) + 1) << 32, files)
-        return start..<max(start, end)
+        // Postings of the key begin in the block before the first one whose first key is not below, and end in the one
+        // before the first whose first key is above.
+        let low = firstBlock { $0 >= key }
+        let high = firstBlock { $0 > key }
+        guard high > 0 else { return 0..<0 }
+        let first = max(0, low - 1)
+        let start = try place(of: key, inBlock: first, files)
+        // In one block both bounds lie close together.
+        let last = high - 1
+        if last == first { return start.first..<start.behind }
+        return start.first..<(try place(of: key, inBlock: last, files)).behind
     }
 
-    /// The place of the first posting that is not below a value.
-    private func lowerBound(_ value: UInt64, _ files: any ArchiveFiles) throws(ArchiveFault) -> Int {
-        let key = UInt32(truncatingIfNeeded: value >> 32)
-        if value >> 32 > UInt64(UInt32.max) { return postingCount }
+    private func firstBlock(_ isBeyond: (UInt32) -> Bool) -> Int {
         var (low, high) = (0, fence.count)
         while low < high {
             let middle = (low + high) / 2
-            if fence[middle] < key { low = middle + 1 } else { high = middle }
+            if isBeyond(fence[middle]) { high = middle } else { low = middle + 1 }
         }
-        // The bound is in the block before the first one whose first key is not below, or at that one's start.
-        guard low > 0 else { return 0 }
-        let block = low - 1
-        let first = block * SealedSegment.fenceStep
-        let postings = try postings(first..<min(first + SealedSegment.fenceStep, postingCount), files)
-        return first + (postings.firstIndex { $0 >= value } ?? postings.count)
+        return low
+    }
+
+    /// The first posting of a block that is not below a key, and the first that is above it.
+    private func place(
+        of key: UInt32, inBlock block: Int, _ files: any ArchiveFiles
+    ) throws(ArchiveFault) -> (first: Int, behind: Int) {
+        let start = block * SealedSegment.fenceStep
+        let count = min(SealedSegment.fenceStep, postingCount - start)
+        let bytes = try files.read(indexName, at: postingsAt + start * 8, count: count * 8)
+        func bound(_ value: UInt64) -> Int {
+            var (low, high) = (0, bytes.count / 8)
+            while low < high {
+                let middle = (low + high) / 2
+                let posting: UInt64 = Packed.number(bytes, middle * 8)
+                if posting < value { low = middle + 1 } else { high = middle }
+            }
+            return start + low
+        }
+        let behind = key == .max ? start + bytes.count / 8 : bound((UInt64(key) + 1) << 32)
+        return (bound(UInt64(key) << 32), behind)
     }
 
     func postings(_ range: Range<Int>, _ files: any ArchiveFiles) throws(ArchiveFault) -> [UInt64] {
-        let bytes = try files.read(name.index, at: postingsAt + range.lowerBound * 8, count: range.count * 8)
+        let bytes = try files.read(indexName, at: postingsAt + range.lowerBound * 8, count: range.count * 8)
         return stride(from: 0, to: bytes.count - 7, by: 8).map { Packed.number(bytes, $0) }
     }
 
     func rows(_ range: Range<Int>, _ files: any ArchiveFiles) throws(ArchiveFault) -> [HistoryRow] {
         let bytes = try files.read(
-            name.index, at: rowsAt + range.lowerBound * HistoryRow.size, count: range.count * HistoryRow.size)
+            indexName, at: rowsAt + range.lowerBound * HistoryRow.size, count: range.count * HistoryRow.size)
         return (0..<bytes.count / HistoryRow.size).map { HistoryRow(bytes, at: $0 * HistoryRow.size) }
     }
 
     func names(_ files: any ArchiveFiles) throws(ArchiveFault) -> NameTable {
-        NameTable(packed: try files.read(name.index, at: namesAt, count: nameBytes))
+        NameTable(packed: try files.read(indexName, at: namesAt, count: nameBytes))
     }
 
     /// The sums of its results by group.
     func summaries(_ files: any ArchiveFiles) throws(ArchiveFault) -> [(SummaryKey, Aggregate)] {
-        let bytes = try files.read(name.index, at: summariesAt, count: summaryBytes)
+        let bytes = try files.read(indexName, at: summariesAt, count: summaryBytes)
         do throws(WireError) {
             var reader = try JSONReader(bytes, limits: JSONLimits())
             var list: [(SummaryKey, Aggregate)] = []

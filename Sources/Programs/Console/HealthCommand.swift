@@ -80,5 +80,6 @@ enum HealthCommand {
     /// What each service is asked.
     private static let harmless: [String: (Noun, String)] = [
         "dispatcher": (.capability, "list"), "scheduler": (.schedule, "list"), "heartbeat": (.check, "list"),
+        "monitor": (.history, "query"),
     ]
 }

@@ -184,6 +184,10 @@ struct HealthReport {
             line.level = .critical
             line.text += ", its journal cannot be written"
         }
+        if name == "monitor", alerts["monitor.disk"] != nil {
+            line.level = .critical
+            line.text += ", its history cannot be written"
+        }
         if let text = alerts["heartbeat.service.\(name)"]?.text {
             line.level = HealthLevel.worst([line.level, .warning])
             line.text += ", \(Terminal.escape(text))"
@@ -194,7 +198,8 @@ struct HealthReport {
                 HealthFigure(
                     name: shown.name, number: value, limits: shown.name == "oldest_ms" ? HealthReport.oldestMs : nil))
             let text = shown.name.hasSuffix("_ms") ? Durations.text(value) : "\(value)"
-            line.text += ", " + shown.words.replacing("%", with: text)
+            let words = value == 1 && shown.words.hasSuffix("s") ? String(shown.words.dropLast()) : shown.words
+            line.text += ", " + words.replacing("%", with: text)
         }
         return line
     }
@@ -211,6 +216,10 @@ struct HealthReport {
         "heartbeat": [
             ("checks", "checks", "% checks"), ("executors", "executors", "% executors"),
             ("widened_ms", "widened_ms", "limits widened by %"),
+        ],
+        "monitor": [
+            ("history_records", "records", "% records"), ("lost_total", "lost", "% lost"),
+            ("gaps_total", "gaps", "gaps stated: %"),
         ],
     ]
 
@@ -347,7 +356,7 @@ struct HealthReport {
         }
         var line = HealthLine(
             part: "schedules", level: failed.isEmpty ? missed.isEmpty ? .ok : .warning : .critical,
-            text: "\(schedules.count) schedules",
+            text: schedules.count == 1 ? "1 schedule" : "\(schedules.count) schedules",
             figures: [
                 HealthFigure(name: "schedules", number: schedules.count),
                 HealthFigure(name: "schedules_missed", number: missed.count),

@@ -64,19 +64,11 @@ enum HistoryCommands {
         } while command.after != nil && items.count < limit
         if session.wantsJSON { return session.printJSON(items) }
         if verb == "get" { return whole(items, session) }
-        let text = TaskText(session.terminal, SystemClock.wall)
-        var table = TextTable(
-            ["AT", "RECORD", "SUBJECT", "STATUS", "CAPABILITY", "EXECUTOR", "TOOK", "COST", "CODE"],
-            rightAligned: [6, 7])
-        for item in items {
-            let field = { TaskText.field(item, $0) }
-            table.add([
-                text.time(item, "at") ?? "", field("record"), field("subject"), field("status"), field("capability"),
-                field("executor"), item["duration_ms"]?.intValue.map(Durations.text) ?? "", field("cost"),
-                field("code"),
-            ])
+        if items.isEmpty { session.terminal.say("none") }
+        let width = session.terminal.isTerminal ? Terminal.width : Int.max
+        for line in HistoryTable(items, session.terminal, now: SystemClock.wall).lines(width: width) {
+            session.terminal.print(line)
         }
-        session.printTable(table, items.count, stateColumn: 3)
         if let after = command.after { session.terminal.say("More: the same with --after \(after)") }
         return .done
     }

@@ -8,11 +8,19 @@ struct Options {
     var trace = false
     var mutant: Mutant?
     var heartbeatMutant: HeartbeatMutant?
+    var monitorMutant: MonitorMutant?
+    var pausedForMs: Int?
     var service = "dispatcher"
     var hashes = false
 
     /// The planted bug of the service that is played.
-    var planted: String? { service == "heartbeat" ? heartbeatMutant?.rawValue : mutant?.rawValue }
+    var planted: String? {
+        switch service {
+        case "heartbeat": heartbeatMutant?.rawValue
+        case "monitor": monitorMutant?.rawValue
+        default: mutant?.rawValue
+        }
+    }
 
     static let usage = """
         martlet-simulate --seeds 1000                 a thousand runs of the dispatcher, counters at the end
@@ -27,6 +35,8 @@ struct Options {
         --service    dispatcher, scheduler, heartbeat or monitor
         --mutant     one of: \(Mutant.allCases.map(\.rawValue).joined(separator: " "))
                      of heartbeat: \(HeartbeatMutant.allCases.map(\.rawValue).joined(separator: " "))
+                     of the monitor: \(MonitorMutant.allCases.map(\.rawValue).joined(separator: " "))
+        --paused MS  heartbeat only: for so long nothing happens but that its process stops now and then
 
         Exit 0: nothing was violated. 1: something was; the first lines repeat it. 64: usage.
         """
@@ -62,7 +72,9 @@ struct Options {
             case "--mutant":
                 let name = value(argument)
                 (mutant, heartbeatMutant) = (Mutant(rawValue: name), HeartbeatMutant(rawValue: name))
-                if mutant == nil, heartbeatMutant == nil { Options.fail("no mutant '\(name)'") }
+                monitorMutant = MonitorMutant(rawValue: name)
+                if mutant == nil, heartbeatMutant == nil, monitorMutant == nil { Options.fail("no mutant '\(name)'") }
+            case "--paused": pausedForMs = Int(number(argument))
             case "--help":
                 print(Options.usage)
                 exit(0)
@@ -77,9 +89,13 @@ var summary = SwarmSummary()
 for seed in options.first..<options.first + options.count {
     let printer: ((String) -> Void)? = options.trace ? { print($0) } : nil
     let report =
-        options.service == "heartbeat"
-        ? Swarm.runHeartbeat(seed: seed, mutant: options.heartbeatMutant, tell: printer)
-        : Swarm.run(service: options.service, seed: seed, mutant: options.mutant, tell: printer)
+        switch options.service {
+        case "heartbeat":
+            Swarm.runHeartbeat(
+                seed: seed, mutant: options.heartbeatMutant, pausedForMs: options.pausedForMs, tell: printer)
+        case "monitor": Swarm.runMonitor(seed: seed, mutant: options.monitorMutant, tell: printer)
+        default: Swarm.run(service: options.service, seed: seed, mutant: options.mutant, tell: printer)
+        }
     summary.add(report)
     if options.hashes { print("seed \(seed) trace \(String(report.trace, radix: 16)) events \(report.events)") }
     for violation in report.violations {
