@@ -82,8 +82,20 @@ public struct Topic: Hashable, Sendable {
 
     /// The class word of a topic name, its third level; empty when it has none.
     public static func word(of name: String) -> String {
-        let levels = levels(of: name, from: 2, to: 3)
-        return levels.first ?? ""
+        var name = name
+        return name.withUTF8 { bytes in
+            var (slashes, start, at) = (0, 0, 0)
+            while at < bytes.count {
+                if unsafe bytes[at] == UInt8(ascii: "/") {
+                    slashes += 1
+                    if slashes == 2 { start = at + 1 }
+                    if slashes == 3 { break }
+                }
+                at += 1
+            }
+            guard slashes >= 2 else { return "" }
+            return unsafe String(decoding: UnsafeBufferPointer(rebasing: bytes[start..<at]), as: UTF8.self)
+        }
     }
 
     /// The levels of a topic name from one index to before another; none at all when there are more than seven.
@@ -191,16 +203,29 @@ public struct Topic: Hashable, Sendable {
     /// The topic name.
     public var name: String {
         let (word, rest) = levels
-        var name: [UInt8] = []
-        name.reserveCapacity(rest.reduce(workspace.utf8.count + word.utf8.count + 10) { $0 + $1.utf8.count + 1 })
-        name.append(contentsOf: workspace.utf8)
-        name.append(contentsOf: "/martlet1/".utf8)
-        name.append(contentsOf: word.utf8)
-        for level in rest {
-            name.append(UInt8(ascii: "/"))
-            name.append(contentsOf: level.utf8)
+        var count = workspace.utf8.count + word.utf8.count + 10
+        for level in rest { count += level.utf8.count + 1 }
+        return unsafe String(unsafeUninitializedCapacity: count) { buffer in
+            var at = 0
+            unsafe Topic.put(workspace, buffer, &at)
+            unsafe Topic.put("/martlet1/", buffer, &at)
+            unsafe Topic.put(word, buffer, &at)
+            for level in rest {
+                unsafe buffer[at] = UInt8(ascii: "/")
+                at += 1
+                unsafe Topic.put(level, buffer, &at)
+            }
+            return at
         }
-        return String(decoding: name, as: UTF8.self)
+    }
+
+    private static func put(_ text: String, _ buffer: UnsafeMutableBufferPointer<UInt8>, _ at: inout Int) {
+        var text = text
+        text.withUTF8 { bytes in
+            guard let from = bytes.baseAddress, let to = buffer.baseAddress else { return }
+            unsafe (to + at).update(from: from, count: bytes.count)
+            at += bytes.count
+        }
     }
 
     /// The first level that breaks the grammar of names, or `nil` when all are legal.

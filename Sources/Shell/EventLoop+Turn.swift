@@ -99,8 +99,8 @@ extension EventLoop {
 
     /// Carries out what the core wants, the appends apart.
     func perform(at now: Now) {
-        let wanted = effects
-        effects.removeAll(keepingCapacity: true)
+        var wanted: [ServiceEffect] = []
+        swap(&wanted, &effects)
         for effect in wanted {
             switch effect {
             case .append: break

@@ -28,8 +28,7 @@ struct PublishQueue {
 
     /// Takes the first one.
     mutating func popFirst() -> Link.Queued? {
-        guard head < entries.count, let entry = entries[head] else { return nil }
-        entries[head] = nil
+        guard head < entries.count, let entry = entries[head].take() else { return nil }
         head += 1
         bytes -= PublishQueue.size(entry)
         if head == entries.count {

@@ -2,7 +2,19 @@
 /// Ties are broken by the key, so that the order never depends on hashing.
 public struct IndexedHeap<Key: Hashable & Comparable & Sendable, Priority: Comparable & Sendable>: Sendable {
     @usableFromInline var entries: [(priority: Priority, key: Key)] = []
-    @usableFromInline var positions: [Key: Int] = [:]
+    @usableFromInline var positions: [Place: Int] = [:]
+
+    /// A key of `positions`; a number is hashed as `Number` is.
+    @usableFromInline struct Place: Hashable, Sendable {
+        @usableFromInline var key: Key
+
+        @inlinable init(_ key: Key) { self.key = key }
+
+        @inlinable func _rawHashValue(seed: Int) -> Int {
+            if let number = key as? Int { return Number.spread(number, seed) }
+            return key._rawHashValue(seed: seed)
+        }
+    }
 
     /// An empty queue.
     @inlinable public init() {}
@@ -15,31 +27,31 @@ public struct IndexedHeap<Key: Hashable & Comparable & Sendable, Priority: Compa
     @inlinable public var first: (key: Key, priority: Priority)? { entries.first.map { ($0.key, $0.priority) } }
 
     /// The priority under which `key` is queued.
-    @inlinable public func priority(of key: Key) -> Priority? { positions[key].map { entries[$0].priority } }
+    @inlinable public func priority(of key: Key) -> Priority? { positions[Place(key)].map { entries[$0].priority } }
 
     /// Whether `key` is queued.
-    @inlinable public func contains(_ key: Key) -> Bool { positions[key] != nil }
+    @inlinable public func contains(_ key: Key) -> Bool { positions[Place(key)] != nil }
 
     /// Queues `key`, or moves it if it is queued already.
     @inlinable public mutating func set(_ key: Key, _ priority: Priority) {
-        if let at = positions[key] {
+        if let at = positions[Place(key)] {
             let old = entries[at].priority
             entries[at].priority = priority
             if priority < old { siftUp(at) } else { siftDown(at) }
         } else {
             entries.append((priority, key))
-            positions[key] = entries.count - 1
+            positions[Place(key)] = entries.count - 1
             siftUp(entries.count - 1)
         }
     }
 
     /// Removes `key`; returns whether it was queued.
     @inlinable @discardableResult public mutating func remove(_ key: Key) -> Bool {
-        guard let at = positions.removeValue(forKey: key) else { return false }
+        guard let at = positions.removeValue(forKey: Place(key)) else { return false }
         let last = entries.removeLast()
         if at < entries.count {
             entries[at] = last
-            positions[last.key] = at
+            positions[Place(last.key)] = at
             siftDown(at)
             siftUp(at)
         }
@@ -58,30 +70,29 @@ public struct IndexedHeap<Key: Hashable & Comparable & Sendable, Priority: Compa
         return x.priority < y.priority || (x.priority == y.priority && x.key < y.key)
     }
 
-    @inlinable mutating func swap(_ a: Int, _ b: Int) {
-        entries.swapAt(a, b)
-        positions[entries[a].key] = a
-        positions[entries[b].key] = b
-    }
-
     @inlinable mutating func siftUp(_ start: Int) {
         var child = start
         while child > 0, precedes(child, (child - 1) / 2) {
-            swap(child, (child - 1) / 2)
-            child = (child - 1) / 2
+            let parent = (child - 1) / 2
+            entries.swapAt(child, parent)
+            positions[Place(entries[child].key)] = child
+            child = parent
         }
+        if child != start { positions[Place(entries[child].key)] = child }
     }
 
     @inlinable mutating func siftDown(_ start: Int) {
         var parent = start
         while true {
-            var least = parent
-            for child in [2 * parent + 1, 2 * parent + 2] where child < entries.count && precedes(child, least) {
-                least = child
-            }
-            if least == parent { return }
-            swap(parent, least)
-            parent = least
+            let left = 2 * parent + 1
+            guard left < entries.count else { break }
+            let right = left + 1
+            let child = right < entries.count && precedes(right, left) ? right : left
+            guard precedes(child, parent) else { break }
+            entries.swapAt(parent, child)
+            positions[Place(entries[parent].key)] = parent
+            parent = child
         }
+        if parent != start { positions[Place(entries[parent].key)] = parent }
     }
 }

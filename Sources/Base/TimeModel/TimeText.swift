@@ -126,20 +126,25 @@ extension WallTime {
         let seconds = floorDivide(shown.milliseconds, 1000)
         let local = CivilTime(seconds: seconds)
         let date = local.date
-        appendDigits(date.year, 4, to: &bytes)
-        bytes.append(0x2D)
-        appendDigits(date.month, 2, to: &bytes)
-        bytes.append(0x2D)
-        appendDigits(date.day, 2, to: &bytes)
-        bytes.append(0x54)
-        appendDigits(local.hour, 2, to: &bytes)
-        bytes.append(0x3A)
-        appendDigits(local.minute, 2, to: &bytes)
-        bytes.append(0x3A)
-        appendDigits(local.second, 2, to: &bytes)
-        bytes.append(0x2E)
-        appendDigits(shown.milliseconds - seconds * 1000, 3, to: &bytes)
-        bytes.append(0x5A)
+        let milliseconds = shown.milliseconds - seconds * 1000
+        bytes.append(addingCapacity: 24) { span in
+            appendPair(date.year / 100, to: &span)
+            appendPair(date.year % 100, to: &span)
+            span.append(0x2D)
+            appendPair(date.month, to: &span)
+            span.append(0x2D)
+            appendPair(date.day, to: &span)
+            span.append(0x54)
+            appendPair(local.hour, to: &span)
+            span.append(0x3A)
+            appendPair(local.minute, to: &span)
+            span.append(0x3A)
+            appendPair(local.second, to: &span)
+            span.append(0x2E)
+            span.append(0x30 + UInt8(truncatingIfNeeded: milliseconds / 100))
+            appendPair(milliseconds % 100, to: &span)
+            span.append(0x5A)
+        }
     }
 
     /// The short form that names carry, `20261120T090000Z`; `.SSS` stands before `Z` when milliseconds are not 0
@@ -179,6 +184,13 @@ extension CivilDate {
         appendDigits(day, 2, to: &bytes)
         return String(decoding: bytes, as: UTF8.self)
     }
+}
+
+/// Appends a number of 0 to 99 as two digits.
+private func appendPair(_ value: Int, to span: inout OutputSpan<UInt8>) {
+    let tens = value / 10
+    span.append(0x30 + UInt8(truncatingIfNeeded: tens))
+    span.append(0x30 + UInt8(truncatingIfNeeded: value - tens * 10))
 }
 
 /// Appends a number of 0 or more with leading zeros.

@@ -24,13 +24,26 @@ public struct ContentDigest: Hashable, Sendable {
 
     /// 32 hexadecimal digits.
     public var text: String {
-        let digits: [UInt8] = Array("0123456789abcdef".utf8)
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(32)
-        for half in [high, low] {
-            for shift in stride(from: 60, through: 0, by: -4) { bytes.append(digits[Int(half >> UInt64(shift) & 15)]) }
-        }
+        append(to: &bytes)
         return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// Appends `text` as bytes.
+    public func append(to bytes: inout [UInt8]) {
+        bytes.append(addingCapacity: 32) { span in
+            ContentDigest.append(high, to: &span)
+            ContentDigest.append(low, to: &span)
+        }
+    }
+
+    private static func append(_ half: UInt64, to span: inout OutputSpan<UInt8>) {
+        var rest = half
+        for _ in 0..<16 {
+            rest = rest << 4 | rest >> 60
+            let digit = UInt8(truncatingIfNeeded: rest & 15)
+            span.append(digit < 10 ? 0x30 + digit : 0x57 + digit)
+        }
     }
 
     /// Reads 32 hexadecimal digits.
@@ -112,19 +125,26 @@ private struct DigestWalker {
         var lanes = Lanes64(tag: tag)
         let start = at + 1
         var escaped = false
-        at += 1
+        at = bytes.endOfPlainText(from: start)
         while at < bytes.count, bytes[at] != UInt8(ascii: "\"") {
             if bytes[at] == UInt8(ascii: "\\") {
                 escaped = true
                 at += 1
             }
-            at += 1
+            at = bytes.endOfPlainText(from: at + 1)
         }
         at += 1
         if escaped {
             for byte in JSONText.unescape(bytes, start..<at - 1).utf8 { lanes.add(byte) }
         } else {
-            for index in start..<max(start, at - 1) { lanes.add(bytes[index]) }
+            let end = max(start, at - 1)
+            unsafe bytes.withUnsafeBufferPointer { bytes in
+                var index = start
+                while index < end {
+                    lanes.add(unsafe bytes[index])
+                    index += 1
+                }
+            }
         }
         return lanes.digest
     }

@@ -203,8 +203,10 @@ public struct JSONReader: Sendable {
     }
 
     private mutating func skipString() {
-        at += 1
-        while at < bytes.count, bytes[at] != UInt8(ascii: "\"") { at += bytes[at] == UInt8(ascii: "\\") ? 2 : 1 }
+        at = bytes.endOfPlainText(from: at + 1)
+        while at < bytes.count, bytes[at] != UInt8(ascii: "\"") {
+            at = bytes.endOfPlainText(from: at + (bytes[at] == UInt8(ascii: "\\") ? 2 : 1))
+        }
         at += 1
     }
 

@@ -12,7 +12,11 @@ enum JSONText {
 
     /// The text between the quotes at `range`, which has been validated.
     static func unescape(_ bytes: [UInt8], _ range: Range<Int>) -> String {
-        guard bytes[range].contains(UInt8(ascii: "\\")) else { return String(decoding: bytes[range], as: UTF8.self) }
+        if bytes.endOfPlainText(from: range.lowerBound) >= range.upperBound {
+            return unsafe bytes.withUnsafeBytes { bytes in
+                unsafe String(decoding: UnsafeRawBufferPointer(rebasing: bytes[range]), as: UTF8.self)
+            }
+        }
         var text: [UInt8] = []
         text.reserveCapacity(range.count)
         var at = range.lowerBound
@@ -50,22 +54,40 @@ enum JSONText {
         (0..<4).reduce(0) { $0 * 16 + (hexValue(bytes[at + $1]) ?? 0) }
     }
 
-    /// Appends `text` with its quotes; only what JSON demands is escaped.
-    static func appendQuoted(_ text: String, to bytes: inout [UInt8]) {
-        bytes.append(UInt8(ascii: "\""))
-        let plain: Bool? = unsafe text.utf8.withContiguousStorageIfAvailable { utf8 -> Bool in
-            for index in 0..<utf8.count {
-                if needsEscape(unsafe utf8[index]) { return false }
+    /// Appends `text` with its quotes, and the comma and the colon around it; only what JSON demands is escaped.
+    static func appendQuoted(_ text: String, to bytes: inout [UInt8], afterComma: Bool, beforeColon: Bool = false) {
+        var text = text
+        let isPlain = text.withUTF8 { utf8 in
+            let raw = UnsafeRawBufferPointer(utf8)
+            guard unsafe ByteScan.endOfPlainText(raw, from: 0) == raw.count else { return false }
+            bytes.append(addingCapacity: utf8.count + 4) { span in
+                unsafe span.withUnsafeMutableBufferPointer { buffer, count in
+                    guard let start = buffer.baseAddress else { return }
+                    var place = unsafe start
+                    if afterComma { unsafe JSONText.put(UInt8(ascii: ","), &place) }
+                    unsafe JSONText.put(UInt8(ascii: "\""), &place)
+                    if let text = utf8.baseAddress {
+                        unsafe place.initialize(from: text, count: utf8.count)
+                        unsafe place += utf8.count
+                    }
+                    unsafe JSONText.put(UInt8(ascii: "\""), &place)
+                    if beforeColon { unsafe JSONText.put(UInt8(ascii: ":"), &place) }
+                    count = unsafe place - start
+                }
             }
-            unsafe bytes.append(contentsOf: utf8)
             return true
         }
-        if plain != true { appendEscaped(text, to: &bytes) }
+        guard !isPlain else { return }
+        if afterComma { bytes.append(UInt8(ascii: ",")) }
         bytes.append(UInt8(ascii: "\""))
+        appendEscaped(text, to: &bytes)
+        bytes.append(UInt8(ascii: "\""))
+        if beforeColon { bytes.append(UInt8(ascii: ":")) }
     }
 
-    private static func needsEscape(_ byte: UInt8) -> Bool {
-        byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
+    @inline(__always) private static func put(_ byte: UInt8, _ place: inout UnsafeMutablePointer<UInt8>) {
+        unsafe place.initialize(to: byte)
+        unsafe place += 1
     }
 
     private static func appendEscaped(_ text: String, to bytes: inout [UInt8]) {

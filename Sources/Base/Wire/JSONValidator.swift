@@ -24,8 +24,7 @@ struct JSONValidator {
 
     private func checkUTF8() throws(WireError) {
         // Pure ASCII is the common case and needs no decoding.
-        var index = 0
-        while index < bytes.count && bytes[index] < 0x80 { index += 1 }
+        let index = bytes.endOfASCII
         if index < bytes.count, let bad = UTF8Check.firstInvalid(in: bytes, from: index) {
             throw WireError(.syntax, offset: bad, reason: "not UTF-8")
         }
@@ -136,7 +135,9 @@ struct JSONValidator {
 
     private mutating func string() throws(WireError) {
         at += 1
-        while at < bytes.count {
+        while true {
+            at = bytes.endOfPlainText(from: at)
+            guard at < bytes.count else { throw syntax("the string does not end") }
             switch bytes[at] {
             case UInt8(ascii: "\""):
                 at += 1
@@ -144,13 +145,9 @@ struct JSONValidator {
             case UInt8(ascii: "\\"):
                 at += 1
                 try escape()
-            case 0..<0x20:
-                throw syntax("control character in a string")
-            default:
-                at += 1
+            default: throw syntax("control character in a string")
             }
         }
-        throw syntax("the string does not end")
     }
 
     private mutating func escape() throws(WireError) {

@@ -7,6 +7,12 @@ public struct JSONWriter: Sendable {
     /// An empty document; `capacity` is a guess of its size.
     public init(capacity: Int = 256) { bytes.reserveCapacity(capacity) }
 
+    /// Room for most documents of the contract, so that they are written without growing.
+    public static let usualSize = 768
+
+    /// What has been written, without much room behind it: it may be kept for long.
+    public var fitted: [UInt8] { bytes.capacity > 2 * bytes.count ? bytes.exact : bytes }
+
     /// Opens an object.
     public mutating func beginObject() { open(UInt8(ascii: "{")) }
     /// Closes it.
@@ -25,16 +31,14 @@ public struct JSONWriter: Sendable {
 
     /// Writes a key; its value must follow.
     public mutating func key(_ name: String) {
-        comma()
-        JSONText.appendQuoted(name, to: &bytes)
-        bytes.append(UInt8(ascii: ":"))
+        JSONText.appendQuoted(name, to: &bytes, afterComma: needsComma, beforeColon: true)
         needsComma = false
     }
 
     /// Writes a text.
     public mutating func value(_ text: String) {
-        comma()
-        JSONText.appendQuoted(text, to: &bytes)
+        JSONText.appendQuoted(text, to: &bytes, afterComma: needsComma)
+        needsComma = true
     }
 
     /// Writes a text that `body` appends; it must be UTF-8 without anything to escape.
@@ -152,18 +156,18 @@ public struct JSONWriter: Sendable {
     }
 
     private mutating func appendInteger(_ number: Int) {
-        if number < 0 { bytes.append(UInt8(ascii: "-")) }
         var rest = number.magnitude
         var digits = InlineArray<20, UInt8>(repeating: 0)
-        var count = 0
+        var first = 20
         repeat {
-            digits[count] = 0x30 + UInt8(truncatingIfNeeded: rest % 10)
-            count += 1
-            rest /= 10
+            first -= 1
+            let next = rest / 10
+            digits[first] = 0x30 + UInt8(truncatingIfNeeded: rest &- next &* 10)
+            rest = next
         } while rest > 0
-        while count > 0 {
-            count -= 1
-            bytes.append(digits[count])
+        bytes.append(addingCapacity: 21 - first) { span in
+            if number < 0 { span.append(UInt8(ascii: "-")) }
+            for index in first..<20 { span.append(digits[index]) }
         }
     }
 }
@@ -177,13 +181,13 @@ public protocol WireWritable {
 extension WireWritable {
     /// This value as a document of its own.
     @inlinable public var encoded: [UInt8] {
-        var writer = JSONWriter()
+        var writer = JSONWriter(capacity: JSONWriter.usualSize)
         write(to: &writer)
-        return writer.bytes
+        return writer.fitted
     }
 
-    /// This value, ready to stand inside another document.
-    public var raw: RawJSON { RawJSON(validated: encoded) }
+    /// This value, ready to stand inside another document, or to be kept: it occupies no more than it needs.
+    public var raw: RawJSON { RawJSON(validated: encoded.exact) }
 }
 
 /// A value that reads itself from one JSON value.
@@ -204,4 +208,9 @@ extension WireReadable {
         var reader = JSONReader(raw)
         try self.init(from: &reader)
     }
+}
+
+extension Array where Element == UInt8 {
+    /// The same bytes, in no more room than they need.
+    var exact: [UInt8] { unsafe withUnsafeBufferPointer { unsafe [UInt8]($0) } }
 }

@@ -25,6 +25,8 @@ struct CircuitKey: Hashable, Sendable, Comparable {
 
     func hash(into hasher: inout Hasher) { hasher.combine(digest) }
 
+    func _rawHashValue(seed: Int) -> Int { Number.spread(digest, seed) }
+
     static func == (a: CircuitKey, b: CircuitKey) -> Bool {
         a.digest == b.digest && a.executor == b.executor && a.capability == b.capability
     }

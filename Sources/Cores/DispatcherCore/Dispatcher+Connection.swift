@@ -238,7 +238,7 @@ extension Dispatcher {
             log(.warning, "policy_refused", text)
             raiseAlert("dispatcher.policy", .critical, "rule set refused: " + String(text.prefix(1000)))
         }
-        for workspace in workspaces { lanes[workspace]?.weights = configuration.weights }
+        for workspace in workspaces { _ = lanes.change(workspace) { $0.weights = configuration.weights } }
         rates = RateTable(emptyAt: term > 1 ? now.monotonic : nil)
         spending = spending.keeping(configuration)
         orders.removeAll()

@@ -126,7 +126,7 @@ extension Dispatcher {
     /// One flat object of whole numbers.
     var metricsRecord: RawJSON {
         let live = capabilities.reduce(0) { $0 + $1.queued }
-        let oldest = lanes.values.compactMap { $0.places.values.map(\.queued).min() }.min()
+        let oldest = lanes.values.compactMap(\.oldest).min()
         return RawJSON { writer in
             writer.object {
                 $0.field("term", term)

@@ -118,7 +118,8 @@ extension Dispatcher {
         for number in leases.keys.sorted() where tasks[number] == nil {
             faults.append("I1: a lease of the unknown task \(number)")
         }
-        for (first, followers) in attachments.sorted(by: { $0.key < $1.key }) {
+        for first in attachments.keys.sorted() {
+            let followers = attachments[first] ?? []
             if followers.count > Limits.attached { faults.append("I15: too many attached to \(first)") }
             if tasks[first] == nil { faults.append("I17: attached to a task that has ended") }
         }

@@ -1,4 +1,5 @@
 import Contract
+import Determinism
 import Machine
 import TimeModel
 import Wire
@@ -8,7 +9,7 @@ extension Dispatcher {
     /// Check 5: the input fits the schema of the reference card; a plan is well formed.
     func checkInput(_ submission: Submission, _ capability: Int?) throws(Refusal) {
         if submission.capability == Names.planCapability { return try checkPlan(submission) }
-        guard let capability, let reference = referenceExecutor(capability),
+        guard let capability, summary(of: capability).hasInputSchema, let reference = referenceExecutor(capability),
             let schema = registrations[Pair(reference, capability)]?.entry.inputSchema
         else { return }
         if let violation = Schema(schema).violation(in: submission.intent.input ?? .emptyObject) {

@@ -11,8 +11,8 @@ extension Dispatcher {
         let workspace = task.spec.key.workspace
         let demand = demandNumber(task)
         _ = tasks.change(number) { $0.demand = demand }
-        if lanes[workspace] == nil {
-            lanes[workspace] = Lanes(weights: configuration.weights)
+        if !lanes.contains(workspace) {
+            lanes.add(workspace, Lanes(weights: configuration.weights))
             workspaces.append(workspace)
             workspaces.sort()
         }
@@ -40,7 +40,7 @@ extension Dispatcher {
 
     /// Forgets a demand that has no tasks any more.
     mutating func settleDemand(_ demand: Int, _ workspace: String) {
-        guard let record = demands[demand], lanes[workspace]?.count(demand) ?? 0 == 0 else { return }
+        guard let record = demands[demand], lanes.count(demand, in: workspace) == 0 else { return }
         demands[demand] = nil
         demandIndex[record.key] = nil
         capabilities[record.key.capability].demands.removeAll { $0 == demand }
@@ -100,8 +100,8 @@ extension Dispatcher {
 
     /// Wakes the tasks of a demand.
     mutating func wake(demand: Int, _ workspace: String) {
-        guard lanes[workspace]?.isParked(demand) ?? false else { return }
-        lanes[workspace]?.wake(demand)
+        guard lanes.isParked(demand, in: workspace) else { return }
+        _ = lanes.change(workspace) { $0.wake(demand) }
         timers.remove(TimerKey(.demand, demand))
         demands[demand]?.until = nil
         demands[demand]?.prospect = nil
@@ -109,7 +109,7 @@ extension Dispatcher {
 
     /// Nobody can take the tasks of a demand now; `until`: when something is known to open.
     mutating func park(_ demand: Int, _ workspace: String, _ outlook: Outlook) {
-        lanes[workspace]?.park(demand)
+        _ = lanes.change(workspace) { $0.park(demand) }
         demands[demand]?.until = outlook.until
         demands[demand]?.prospect = outlook.allKnown ? outlook.prospect : nil
         demands[demand]?.code = outlook.code
@@ -129,10 +129,13 @@ extension Dispatcher {
 
     /// Decisions for what can be decided: up to 64 heads of each workspace, in turn.
     mutating func decide() {
-        for executor in dirtyExecutors.sorted() {
-            for capability in executors[executor].capabilities { wake(capability: capability, for: executor) }
+        if !dirtyExecutors.isEmpty {
+            let dirty = dirtyExecutors.count == 1 ? Array(dirtyExecutors) : dirtyExecutors.sorted()
+            for executor in dirty {
+                for capability in executors[executor].capabilities { wake(capability: capability, for: executor) }
+            }
+            dirtyExecutors.removeAll(keepingCapacity: true)
         }
-        dirtyExecutors.removeAll(keepingCapacity: true)
         moreDecisions = false
         guard isSettled, isConnected, !isTerminating, isWritable else { return }
         var quota = 64
@@ -154,7 +157,7 @@ extension Dispatcher {
         guard let number = nextTask(workspace), let task = tasks[number] else { return false }
         metrics.decisions += 1
         if !isKeyFree(task.spec) {
-            lanes[workspace]?.passedOver(number)
+            _ = lanes.change(workspace) { $0.passedOver(number) }
             waitForKey(task)
             settleDemand(task.demand, workspace)
             return true
@@ -190,7 +193,7 @@ extension Dispatcher {
 
     /// A task that only its own deadline keeps from running: others of its demand may still run.
     private mutating func setAside(_ task: TaskRecord) {
-        lanes[task.spec.key.workspace]?.passedOver(task.number)
+        _ = lanes.change(task.spec.key.workspace) { $0.passedOver(task.number) }
         capabilities[task.capability].aside.append(task.number)
     }
 }

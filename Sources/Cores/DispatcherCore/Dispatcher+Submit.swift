@@ -321,6 +321,7 @@ extension Dispatcher {
         for executor in capabilities[capability].executors {
             guard let registration = registrations[Pair(executor, capability)] else { continue }
             if registration.kind == "heartbeat" { summary.isHeartbeat = true }
+            if registration.entry.inputSchema != nil { summary.hasInputSchema = true }
             if registration.entry.delivery == .atMostOnce { summary.isAtMostOnce = true }
             summary.timeoutMs = max(summary.timeoutMs, registration.entry.timeoutMs ?? 0)
             if let own = registration.entry.priority, obstacle(executor, registration) == nil {

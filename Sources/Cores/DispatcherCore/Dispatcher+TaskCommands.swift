@@ -1,4 +1,5 @@
 import Contract
+import Determinism
 import Machine
 import TimeModel
 import Wire
@@ -141,7 +142,9 @@ extension Dispatcher {
             }
         } else {
             numbers = tasks.values.filter { $0.number > after && isWanted(.live($0), call, wanted) }.map(\.number)
-            numbers += ended.filter { $0.key > after && isWanted(.ended($0.key, $0.value), call, wanted) }.map(\.key)
+            numbers += ended.keys.filter { number in
+                number > after && ended[number].map { isWanted(.ended(number, $0), call, wanted) } ?? false
+            }
             numbers.sort()
         }
         return page(call, numbers.map(String.init)) { text in

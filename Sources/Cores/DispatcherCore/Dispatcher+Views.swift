@@ -60,7 +60,8 @@ extension Dispatcher {
     /// At the end of an input: views that changed are published, at most so often.
     mutating func finishTurn() {
         judgeConflicts()
-        for capability in dirtyCapabilities.sorted() {
+        if dirtyCapabilities.isEmpty { return dirtyExecutors.isEmpty ? () : decide() }
+        for capability in dirtyCapabilities.count == 1 ? Array(dirtyCapabilities) : dirtyCapabilities.sorted() {
             schedule(TimerKey(.capability, capability), capabilities[capability].viewDue)
             let isOffered = capabilities[capability].queued != capabilities[capability].offered
             if isOffered { schedule(TimerKey(.offer, capability), capabilities[capability].offerDue) }

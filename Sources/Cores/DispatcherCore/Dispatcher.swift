@@ -28,14 +28,14 @@ public struct Dispatcher: Service {
     var eventSequence = 0
 
     // Tasks.
-    var tasks: [Int: TaskRecord] = [:]
-    var leases: [Int: Lease] = [:]
-    var runs: [Int: RunRecord] = [:]
+    var tasks = NumberTable<TaskRecord>()
+    var leases = NumberTable<Lease>()
+    var runs = NumberTable<RunRecord>()
     var ids: [TaskKey: Int] = [:]
-    var epochIndex: [Int: Int] = [:]
-    var attached: [Int: AttachedRecord] = [:]
-    var attachments: [Int: [Int]] = [:]
-    var ended: [Int: EndedRecord] = [:]
+    var epochIndex = NumberTable<Int>()
+    var attached = NumberTable<AttachedRecord>()
+    var attachments = NumberTable<[Int]>()
+    var ended = NumberTable<EndedRecord>()
     var endedOrder = NumberQueue()
     var resultsOrder = NumberQueue()
     var resultBytes = 0
@@ -44,7 +44,7 @@ public struct Dispatcher: Service {
     var deadBytes = 0
     var redrives: [Int: Int] = [:]
     var undelivered: Set<Int> = []
-    var answers: [Int: AnswerPlace] = [:]
+    var answers = NumberTable<AnswerPlace>()
     var taskBytes = 0
     var ownerCounts: [ScopedName: Int] = [:]
     var dedupKeys: [DedupKey: Int] = [:]
@@ -63,11 +63,11 @@ public struct Dispatcher: Service {
 
     // Order and limits.
     var workspaces: [String] = []
-    var lanes: [String: Lanes] = [:]
-    var demands: [Int: Demand] = [:]
+    var lanes = LaneTable()
+    var demands = NumberTable<Demand>()
     var demandIndex: [DemandKey: Int] = [:]
     var lastDemand = 0
-    var orders: [Int: CandidateOrder] = [:]
+    var orders = NumberTable<CandidateOrder>()
     var orderIndex: [OrderKey: Int] = [:]
     var lastOrder = 0
     /// Up to so many executors of a capability are compared one by one.
@@ -127,14 +127,20 @@ public struct Dispatcher: Service {
     public mutating func handle(_ input: ServiceInput, at now: Now, emitting effects: inout [ServiceEffect]) {
         self.now = now
         notePassedTime()
+        if case .delivered(let token) = input {
+            // Nothing is to be decided: at most a note goes into the journal.
+            delivered(token)
+            dueAt = nextWake
+            effects.append(contentsOf: out)
+            return out.removeAll(keepingCapacity: true)
+        }
         switch input {
         case .started: start()
         case .connected: connected()
         case .disconnected: disconnected()
         case .message(let message): receive(message)
-        case .delivered(let token): delivered(token)
         case .wake: runTimers()
-        case .childEnded, .archive, .sessionLost: break
+        case .delivered, .childEnded, .archive, .sessionLost: break
         case .journalWritable(let flag): journalWritable(flag)
         case .terminate: terminate()
         case .reload(let bytes): reload(bytes)
@@ -198,10 +204,10 @@ struct AnswerPlace: Hashable, Sendable {
     }
 
     /// The place that `message` names; a topic counts only below one of `prefixes`.
-    init?(_ message: InboundMessage, below prefixes: [String]) {
+    init?(_ message: InboundMessage, below prefixes: @autoclosure () -> [String]) {
         if message.responseTopic == nil && message.correlation == nil { return nil }
         correlation = message.correlation
-        if let wanted = message.responseTopic, prefixes.contains(where: { wanted.hasPrefix($0) }),
+        if let wanted = message.responseTopic, prefixes().contains(where: { wanted.hasPrefix($0) }),
             !wanted.utf8.contains(UInt8(ascii: "+")), !wanted.utf8.contains(UInt8(ascii: "#"))
         {
             topic = wanted
@@ -284,4 +290,6 @@ struct TimerKey: Hashable, Sendable, Comparable {
     }
 
     static func < (a: TimerKey, b: TimerKey) -> Bool { (a.kind.rawValue, a.id) < (b.kind.rawValue, b.id) }
+
+    func _rawHashValue(seed: Int) -> Int { Number.spread(id &* 32 &+ Int(kind.rawValue), seed) }
 }

@@ -184,7 +184,8 @@ extension JournalRecord: WireWritable {
         writer.field("p", spec.key.principal)
         writer.field("i", spec.key.id)
         writer.field("c", spec.capability)
-        writer.field("dg", spec.digest.text)
+        writer.key("dg")
+        writer.plainText { spec.digest.append(to: &$0) }
         if spec.owner != spec.key.principal { writer.field("o", spec.owner) }
         writer.field("aa", spec.acceptedAt.milliseconds)
         writer.field("dl", spec.deadlineAt.milliseconds)

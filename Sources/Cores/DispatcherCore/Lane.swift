@@ -22,7 +22,7 @@ struct Lane: Sendable {
         /// Of the first owner.
         var pass: Int
         /// The first owner.
-        var owner: String
+        var owner: Owner
         /// Since when its first task waits.
         var queued: MonotonicTime
         /// Its first task.
@@ -36,10 +36,23 @@ struct Lane: Sendable {
         }
     }
 
+    /// An owner as the lanes of one workspace know it: a number that stands for its name. Names order, numbers find.
+    struct Owner: Hashable, Comparable, Sendable {
+        /// Given out by `Lanes`.
+        let number: Int
+        /// The owner's name.
+        let name: String
+
+        static func == (a: Owner, b: Owner) -> Bool { a.number == b.number }
+        static func < (a: Owner, b: Owner) -> Bool { a.number != b.number && a.name < b.name }
+        func hash(into hasher: inout Hasher) { hasher.combine(number) }
+        func _rawHashValue(seed: Int) -> Int { Number.spread(number, seed) }
+    }
+
     /// The tasks of one demand.
     private struct Group: Sendable {
-        var owners = IndexedHeap<String, Int>()
-        var tasks: [String: IndexedHeap<Int, MonotonicTime>] = [:]
+        var owners = IndexedHeap<Owner, Int>()
+        var tasks: [Owner: IndexedHeap<Int, MonotonicTime>] = [:]
     }
 
     /// Owners without tasks whose pass is remembered, at most.
@@ -51,11 +64,11 @@ struct Lane: Sendable {
     var pass = 0
     /// Tasks, parked ones included.
     private(set) var count = 0
-    private(set) var shares: [String: Share] = [:]
+    private(set) var shares: [Owner: Share] = [:]
     private var groups: [Int: Group] = [:]
     private var ready = IndexedHeap<Int, Rank>()
-    private var active = IndexedHeap<String, Int>()
-    private var idle = IndexedHeap<String, Int>()
+    private var active = IndexedHeap<Owner, Int>()
+    private var idle = IndexedHeap<Owner, Int>()
     private var floor = 0
     private var lowest = 0
     private var largestCharge = 1
@@ -64,7 +77,7 @@ struct Lane: Sendable {
     var hasReady: Bool { !ready.isEmpty }
 
     /// Adds a task; `isParked` says whether its demand is.
-    mutating func insert(_ task: Int, _ place: Lanes.Place, isParked: Bool) {
+    mutating func insert(_ task: Int, _ place: Lanes.Seat, isParked: Bool) {
         count += 1
         var share = shares[place.owner] ?? Share(pass: lowest)
         if share.count == 0 {
@@ -80,7 +93,7 @@ struct Lane: Sendable {
     }
 
     /// Takes a task out.
-    mutating func remove(_ task: Int, _ place: Lanes.Place) {
+    mutating func remove(_ task: Int, _ place: Lanes.Seat) {
         count -= 1
         groups[place.demand]?.tasks[place.owner]?.remove(task)
         if groups[place.demand]?.tasks[place.owner]?.isEmpty ?? true {
@@ -132,7 +145,7 @@ struct Lane: Sendable {
     }
 
     /// Charges an owner for a grant; `amount` is in units of the pass.
-    mutating func charge(_ owner: String, _ amount: Int) {
+    mutating func charge(_ owner: Owner, _ amount: Int) {
         guard var share = shares[owner] else { return }
         let used = min(share.credit, max(amount - 1, 0))
         share.credit -= used
@@ -144,13 +157,13 @@ struct Lane: Sendable {
     }
 
     /// Puts an owner's charge right; `amount` is what was too little, or negative, too much.
-    mutating func correct(_ owner: String, _ amount: Int) {
+    mutating func correct(_ owner: Owner, _ amount: Int) {
         guard var share = shares[owner] else { return }
         if amount < 0 { share.credit -= amount }
         move(owner, share, to: share.pass + max(amount, 0))
     }
 
-    private mutating func move(_ owner: String, _ share: Share, to pass: Int) {
+    private mutating func move(_ owner: Owner, _ share: Share, to pass: Int) {
         var moved = share
         moved.pass = pass
         shares[owner] = moved
@@ -158,7 +171,7 @@ struct Lane: Sendable {
     }
 
     /// Remembers the pass of an owner without tasks as long as it says something.
-    private mutating func rest(_ owner: String, _ share: Share) {
+    private mutating func rest(_ owner: Owner, _ share: Share) {
         active.remove(owner)
         idle.set(owner, share.pass)
         while let first = idle.first, first.priority <= lowest || idle.count > Lane.idleOwners {
@@ -171,7 +184,10 @@ struct Lane: Sendable {
 extension Lane: Equatable {
     /// Equal passes; the tasks are compared by `Lanes`.
     static func == (a: Lane, b: Lane) -> Bool {
-        a.pass == b.pass && a.count == b.count && a.shares == b.shares && a.floor == b.floor && a.lowest == b.lowest
+        let shares = [a, b].map { lane in lane.shares.map { ($0.key.name, $0.value) }.sorted { $0.0 < $1.0 } }
+        return a.pass == b.pass && a.count == b.count
+            && shares[0].elementsEqual(shares[1]) { $0.0 == $1.0 && $0.1 == $1.1 } && a.floor == b.floor
+            && a.lowest == b.lowest
             && a.largestCharge == b.largestCharge
     }
 }

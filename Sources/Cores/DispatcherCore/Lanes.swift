@@ -20,6 +20,18 @@ struct Lanes: Sendable {
         var queued: MonotonicTime
     }
 
+    /// A place, with the owner as its number.
+    struct Seat: Hashable, Sendable {
+        /// Its lane.
+        var lane: Priority
+        /// Whose turn it takes.
+        var owner: Lane.Owner
+        /// Its group of equal tasks.
+        var demand: Int
+        /// Since when it waits.
+        var queued: MonotonicTime
+    }
+
     /// Critical decisions in a row before another lane gets one.
     static let criticalBurst = 16
     /// What a lane of weight 1 is charged for a decision.
@@ -29,9 +41,12 @@ struct Lanes: Sendable {
 
     /// Shares of owners; absent: 1.
     var weights: [String: Int]
-    private(set) var places: [Int: Place] = [:]
-    private var parked: Set<Int> = []
-    private var counts: [Int: Int] = [:]
+    private var seats = NumberTable<Seat>()
+    private var parked: Set<Number> = []
+    private var counts = NumberTable<Int>()
+    private var owners: [String: Lane.Owner] = [:]
+    private var lastOwner = 0
+    private var mostOwners = 4 * Lane.idleOwners
     private var lanes = [Lane](repeating: Lane(), count: Priority.allCases.count)
     private var criticalRun = 0
     private var floor = 0
@@ -42,35 +57,51 @@ struct Lanes: Sendable {
     init(weights: [String: Int] = [:]) { self.weights = weights }
 
     /// How many tasks there are.
-    var count: Int { places.count }
+    var count: Int { seats.count }
     /// How many tasks a lane has.
     func count(in lane: Priority) -> Int { lanes[lane.rank].count }
     /// How many tasks a demand has.
     func count(_ demand: Int) -> Int { counts[demand] ?? 0 }
     /// Whether a task is here.
-    func contains(_ task: Int) -> Bool { places[task] != nil }
+    func contains(_ task: Int) -> Bool { seats[task] != nil }
+    /// Since when the task waits that waits longest; walks all tasks.
+    var oldest: MonotonicTime? { seats.values.lazy.map(\.queued).min() }
     /// Whether nobody could serve the demand when it was looked at last.
-    func isParked(_ demand: Int) -> Bool { parked.contains(demand) }
+    func isParked(_ demand: Int) -> Bool { parked.contains(Number(demand)) }
 
     /// Adds a task, or moves it.
     mutating func insert(_ task: Int, _ place: Place) {
         remove(task)
         let rank = place.lane.rank
         if lanes[rank].count == 0, place.lane != .critical { start(rank) }
-        places[task] = place
+        let seat = Seat(lane: place.lane, owner: owner(place.owner), demand: place.demand, queued: place.queued)
+        seats[task] = seat
         counts[place.demand, default: 0] += 1
-        lanes[rank].insert(task, place, isParked: parked.contains(place.demand))
-        shed.insert(task, place)
+        lanes[rank].insert(task, seat, isParked: isParked(place.demand))
+        shed.insert(task, seat)
+    }
+
+    /// The number of an owner. Names that no task and no lane knows any more are forgotten once there are many.
+    private mutating func owner(_ name: String) -> Lane.Owner {
+        if let known = owners[name] { return known }
+        if owners.count >= mostOwners {
+            owners = owners.filter { entry in lanes.contains { $0.shares[entry.value] != nil } }
+            mostOwners = max(4 * Lane.idleOwners, 2 * owners.count)
+        }
+        lastOwner += 1
+        let owner = Lane.Owner(number: lastOwner, name: name)
+        owners[name] = owner
+        return owner
     }
 
     /// Takes a task out, wherever it is; nothing happens when it is not here.
     mutating func remove(_ task: Int) {
-        guard let place = places.removeValue(forKey: task) else { return }
+        guard let place = seats.removeValue(forKey: task) else { return }
         lanes[place.lane.rank].remove(task, place)
         shed.remove(task, place)
         let left = count(place.demand) - 1
         counts[place.demand] = left > 0 ? left : nil
-        if left <= 0 { parked.remove(place.demand) }
+        if left <= 0 { parked.remove(Number(place.demand)) }
     }
 
     /// The task whose turn it is among the demands that are not parked; it stays in its place.
@@ -94,22 +125,22 @@ struct Lanes: Sendable {
     /// Nobody can serve the demand now: none of its tasks comes up until `wake`.
     mutating func park(_ demand: Int) {
         guard counts[demand] != nil else { return }
-        parked.insert(demand)
+        parked.insert(Number(demand))
         for rank in lanes.indices { lanes[rank].park(demand) }
     }
 
     /// Something has changed for the demand: its tasks come up again.
     mutating func wake(_ demand: Int) {
-        guard parked.remove(demand) != nil else { return }
+        guard parked.remove(Number(demand)) != nil else { return }
         for rank in lanes.indices { lanes[rank].makeReady(demand) }
     }
 
     /// The task has got its decision: it leaves, its owner is charged `charge` ms of slots, the turn passes on.
     mutating func granted(_ task: Int, charge: Int, at now: MonotonicTime) {
-        guard let place = places[task] else { return }
+        guard let place = seats[task] else { return }
         remove(task)
         let rank = place.lane.rank
-        lanes[rank].charge(place.owner, units(max(1, charge), place.owner))
+        lanes[rank].charge(place.owner, units(max(1, charge), place.owner.name))
         if place.lane == .critical {
             if nextLane() != nil { criticalRun = min(criticalRun + 1, Lanes.criticalBurst) }
             return
@@ -126,17 +157,19 @@ struct Lanes: Sendable {
 
     /// An attempt took `difference` ms of slots more, or less, than its owner was charged for.
     mutating func correct(owner: String, lane: Priority, by difference: Int) {
-        lanes[lane.rank].correct(owner, units(difference, owner))
+        guard difference != 0, let known = owners[owner] else { return }
+        lanes[lane.rank].correct(known, units(difference, owner))
     }
 
     /// How many tasks get their decision before this one, if all take equally long; parked tasks apart. Walks all
     /// tasks: for people only.
     func position(of task: Int) -> Int? {
-        guard let own = places[task] else { return nil }
+        guard let own = seats[task] else { return nil }
         let shares = lanes[own.lane.rank].shares
         var ahead = 0
-        var others: [String: Int] = [:]
-        for (number, place) in places where place.lane == own.lane && !parked.contains(place.demand) {
+        var others: [Lane.Owner: Int] = [:]
+        for number in seats.keys {
+            guard let place = seats[number], place.lane == own.lane, !isParked(place.demand) else { continue }
             if place.owner != own.owner {
                 others[place.owner, default: 0] += 1
             } else if (place.queued, number) < (own.queued, task) {
@@ -156,9 +189,9 @@ struct Lanes: Sendable {
     /// A sentence for each thing that is not as it should be.
     func checkInvariants() -> [String] {
         var faults: [String] = []
-        if lanes.reduce(0, { $0 + $1.count }) != places.count { faults.append("I11: lanes and places differ") }
-        if counts.values.reduce(0, +) != places.count { faults.append("I11: demands and places differ") }
-        if !parked.allSatisfy({ counts[$0] != nil }) { faults.append("I11: an empty demand is parked") }
+        if lanes.reduce(0, { $0 + $1.count }) != seats.count { faults.append("I11: lanes and places differ") }
+        if counts.values.reduce(0, +) != seats.count { faults.append("I11: demands and places differ") }
+        if !parked.allSatisfy({ counts[$0.value] != nil }) { faults.append("I11: an empty demand is parked") }
         return faults
     }
 
@@ -184,37 +217,48 @@ struct Lanes: Sendable {
 }
 
 extension Lanes: Equatable {
+    /// The tasks with their places.
+    private var named: [Int: Place] {
+        var places: [Int: Place] = [:]
+        for number in seats.keys {
+            guard let seat = seats[number] else { continue }
+            places[number] = Place(
+                lane: seat.lane, owner: seat.owner.name, demand: seat.demand, queued: seat.queued)
+        }
+        return places
+    }
+
     /// Equal tasks at equal places, with equal turns to come.
     static func == (a: Lanes, b: Lanes) -> Bool {
-        a.weights == b.weights && a.places == b.places && a.parked == b.parked && a.lanes == b.lanes
+        a.weights == b.weights && a.named == b.named && a.parked == b.parked && a.lanes == b.lanes
             && a.criticalRun == b.criticalRun && a.floor == b.floor && a.lowest == b.lowest
     }
 }
 
 /// Which `low` task gives way first: the newest of the owner with most tasks in all lanes.
 private struct ShedOrder: Sendable {
-    private var totals: [String: Int] = [:]
-    private var newest: [String: IndexedHeap<Int, Int>] = [:]
-    private var owners = IndexedHeap<String, Int>()
+    private var totals: [Lane.Owner: Int] = [:]
+    private var newest: [Lane.Owner: IndexedHeap<Int, Int>] = [:]
+    private var owners = IndexedHeap<Lane.Owner, Int>()
 
     var first: Int? {
         guard let owner = owners.first?.key else { return nil }
         return newest[owner]?.first?.key
     }
 
-    mutating func insert(_ task: Int, _ place: Lanes.Place) {
+    mutating func insert(_ task: Int, _ place: Lanes.Seat) {
         totals[place.owner, default: 0] += 1
         if place.lane == .low { newest[place.owner, default: IndexedHeap()].set(task, -task) }
         settle(place.owner)
     }
 
-    mutating func remove(_ task: Int, _ place: Lanes.Place) {
+    mutating func remove(_ task: Int, _ place: Lanes.Seat) {
         totals[place.owner, default: 0] -= 1
         if place.lane == .low { newest[place.owner]?.remove(task) }
         settle(place.owner)
     }
 
-    private mutating func settle(_ owner: String) {
+    private mutating func settle(_ owner: Lane.Owner) {
         if totals[owner] == 0 { totals[owner] = nil }
         if newest[owner]?.isEmpty ?? true {
             newest[owner] = nil

@@ -1,4 +1,5 @@
 import Contract
+import Determinism
 import Wire
 
 /// How a step of a plan ended.

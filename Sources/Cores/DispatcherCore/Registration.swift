@@ -1,4 +1,5 @@
 public import Contract
+import Determinism
 public import TimeModel
 import Wire
 
@@ -19,12 +20,19 @@ public struct Pair: Hashable, Sendable, Comparable {
     public static func < (a: Pair, b: Pair) -> Bool {
         (a.executor, a.capability) < (b.executor, b.capability)
     }
+
+    /// Both are numbers that the registry gives out.
+    public func _rawHashValue(seed: Int) -> Int { Number.spread(executor &* 65_536 &+ capability, seed) }
 }
 
 /// One capability of one card (`topics/executors.md`, card).
 public struct Registration: Hashable, Sendable {
-    /// What the card says of it.
-    public var entry: CapabilityEntry
+    /// What the card says of it; shared, since registrations are copied for each decision.
+    public var entry: CapabilityEntry {
+        get { shared.entry }
+        set { shared = SharedEntry(newValue) }
+    }
+    private var shared: SharedEntry
     /// When this executor first offered this capability; kept over restarts.
     public var firstSeenAt: WallTime
     /// The executor refused it as unsupported: no work until its card's `rev` changes.
@@ -50,7 +58,7 @@ public struct Registration: Hashable, Sendable {
 
     /// A registration without experience.
     init(_ entry: CapabilityEntry, firstSeenAt: WallTime, circuit: CircuitKey) {
-        self.entry = entry
+        shared = SharedEntry(entry)
         self.firstSeenAt = firstSeenAt
         self.circuit = circuit
         runMs = entry.expectedMs ?? 0
@@ -68,6 +76,16 @@ public struct Registration: Hashable, Sendable {
     public var kind: String { entry.kind ?? "skill" }
     /// Its lease in ms.
     public var leaseMs: Int { entry.leaseMs ?? Defaults.leaseMs }
+}
+
+/// An entry of a card that never changes.
+private final class SharedEntry: Hashable, Sendable {
+    let entry: CapabilityEntry
+
+    init(_ entry: CapabilityEntry) { self.entry = entry }
+
+    static func == (a: SharedEntry, b: SharedEntry) -> Bool { a === b || a.entry == b.entry }
+    func hash(into hasher: inout Hasher) { hasher.combine(entry) }
 }
 
 /// What is known of a capability in one workspace.
@@ -132,6 +150,8 @@ public struct CapabilityRecord: Hashable, Sendable {
 struct CapabilitySummary: Hashable, Sendable {
     /// Some card says that it runs only for checks.
     var isHeartbeat = false
+    /// Some card has a schema of the input.
+    var hasInputSchema = false
     /// Some card says `at_most_once`.
     var isAtMostOnce = false
     /// The longest time limit on a card, in ms; 0: none says one.

@@ -1,6 +1,10 @@
 #define _GNU_SOURCE
 #include "CPlatform.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+#include <stdbool.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -229,8 +233,15 @@ int platform_probe_result(int descriptor) {
 }
 
 static uint32_t crc_table[8][256];
+#if defined(__x86_64__)
+static bool has_crc32;
+#endif
 
 __attribute__((constructor)) static void make_crc_table(void) {
+#if defined(__x86_64__)
+    unsigned int a, b, c, d;
+    has_crc32 = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_SSE4_2);
+#endif
     for (uint32_t i = 0; i < 256; i++) {
         uint32_t c = i;
         for (int k = 0; k < 8; k++) c = (c & 1) ? (c >> 1) ^ 0x82F63B78u : c >> 1;
@@ -241,9 +252,26 @@ __attribute__((constructor)) static void make_crc_table(void) {
             crc_table[k][i] = (crc_table[k - 1][i] >> 8) ^ crc_table[0][crc_table[k - 1][i] & 0xFF];
 }
 
+#if defined(__x86_64__)
+__attribute__((target("sse4.2"))) static uint32_t crc32c_by_processor(uint32_t c, const uint8_t *p, size_t length) {
+    uint64_t wide = c;
+    for (; length >= 8; p += 8, length -= 8) {
+        uint64_t word;
+        memcpy(&word, p, 8);
+        wide = __builtin_ia32_crc32di(wide, word);
+    }
+    c = (uint32_t)wide;
+    while (length-- > 0) c = __builtin_ia32_crc32qi(c, *p++);
+    return c;
+}
+#endif
+
 uint32_t platform_crc32c(uint32_t seed, const void *bytes, size_t length) {
     const uint8_t *p = bytes;
     uint32_t c = ~seed;
+#if defined(__x86_64__)
+    if (has_crc32) return ~crc32c_by_processor(c, p, length);
+#endif
     while (length >= 8) {
         uint32_t low, high;
         memcpy(&low, p, 4);
