@@ -244,12 +244,21 @@ final class BenchWorker {
     private var seq = 0
     private var beatAt = 0
     private var revision = 1
+    private let capabilities: [String]
+    private let beatMs: Int
+    private let firstBeat: Int
 
-    /// An executor of this name.
-    init(_ name: String, slots: Int, _ loop: BenchLoop) {
+    /// An executor of this name; `firstBeat` microseconds after its first beat comes the next, then one each `beatMs`.
+    init(
+        _ name: String, slots: Int, _ loop: BenchLoop, capabilities: [String] = [BenchLoad.capability],
+        beatMs: Int = 1000, firstBeat: Int = 1_000_000
+    ) {
         self.name = name
         self.slots = slots
         self.loop = loop
+        self.capabilities = capabilities
+        self.beatMs = beatMs
+        self.firstBeat = firstBeat
     }
 
     private func publish(_ place: Topic.Place, _ payload: [UInt8], retain: Bool = false) {
@@ -260,21 +269,26 @@ final class BenchWorker {
         var card = Card(boot: boot, rev: revision, capabilities: capabilities.map { CapabilityEntry(name: $0) })
         card.slots = slots
         card.reserved = 0
-        card.beatMs = 1000
+        card.beatMs = beatMs
         return card.encoded
     }
 
     /// Card and status.
-    func sayHello() {
-        publish(.card(executor: name), card([BenchLoad.capability]), retain: true)
-        publish(.status(executor: name), ExecutorStatus(.online, boot: boot, conn: 1).encoded, retain: true)
+    func sayHello(_ state: ExecutorState = .online) {
+        publish(.card(executor: name), card(capabilities), retain: true)
+        say(state)
+    }
+
+    /// Its status.
+    func say(_ state: ExecutorState) {
+        publish(.status(executor: name), ExecutorStatus(state, boot: boot, conn: 1).encoded, retain: true)
     }
 
     /// Offers what it will not do: it is paused.
     func offerWaiting() {
         revision += 1
-        publish(.status(executor: name), ExecutorStatus(.paused, boot: boot, conn: 1).encoded, retain: true)
-        publish(.card(executor: name), card([BenchLoad.capability] + BenchLoad.waiting), retain: true)
+        say(.paused)
+        publish(.card(executor: name), card(capabilities + BenchLoad.waiting), retain: true)
     }
 
     /// It leaves in good order, and takes its views with it.
@@ -303,7 +317,7 @@ final class BenchWorker {
     /// Beats each second; more often than once if there is more to confirm than a beat may hold.
     func beat(at now: Int) {
         guard now >= beatAt else { return }
-        beatAt = now + 1_000_000
+        beatAt = seq == 0 ? now + firstBeat : now + beatMs * 1000
         let pairs = unconfirmed.sorted { ($0.epoch, $0.task) < ($1.epoch, $1.task) }
         var at = 0
         repeat {

@@ -191,6 +191,28 @@ extension CommandTable {
                     + "read: exit status 0 says that it holds each result once, 1 that it does not."
             ], action: BenchHistory.run),
         Command(
+            "bench queue", "measures a long queue for many capabilities and executors on a private broker",
+            flags: [
+                Flag("queued", .integer(1), "so many waiting tasks, after 1000 and 10000 of them; 100000"),
+                Flag("capabilities", .integer(1), "capabilities they wait for; 100"),
+                Flag("executors", .integer(1), "executors that come all at once; 1000"),
+                Flag("slots", .integer(1), "slots of each executor; 4"),
+                Flag("dir", .text("FOLDER"), "where the state lies meanwhile; ~/.local/state/martlet/bench"),
+            ],
+            shared: [.json],
+            examples: [
+                Example(
+                    "martlet bench queue", "A hundred thousand tasks, a hundred capabilities, a thousand executors."),
+                Example("martlet bench queue --queued 10000 --executors 50", "A smaller fleet."),
+            ],
+            details: [
+                "Tasks wait while all executors are paused; then all are there at once and answer each task at once. "
+                    + "Memory is what the dispatcher has resident with all in the queue, and what each task adds. Matched "
+                    + "is the time until the last task was given out, firsts the time until each capability had one. Half "
+                    + "way says how many tasks had ended of the capability with the fewest and the most when half of all "
+                    + "had. CPU is per task while the queue gets empty: of the dispatcher, the broker and the load."
+            ], action: BenchQueue.run),
+        Command(
             "bench relay", "the relay that bench measures; bench starts it itself",
             arguments: [Argument("EXECUTOR", "executors that get the work in turn", repeats: true)], shared: [.bus],
             examples: [Example("martlet bench relay bench-e0 bench-e1 --user relay", "Pass messages on until Ctrl-C.")],
