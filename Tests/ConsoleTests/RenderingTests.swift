@@ -1,4 +1,5 @@
 import Contract
+import Machine
 import Testing
 import TimeModel
 import Wire
@@ -100,6 +101,21 @@ import Wire
             ])
         #expect(table.lines(width: 20).first == "AT       RECORD  SUBJECT      WHAT")
         #expect(HistoryTable([], terminal, now: try now()).lines(width: 80) == [])
+    }
+
+    /// The dispatcher's own metrics, as it names them, twice ten seconds apart.
+    @Test func topShowsRatesFromTheMetrics() throws {
+        var state = TopState()
+        for (ended, succeeded, at) in [(100, 90, "2026-11-20T14:06:13.000Z"), (220, 204, "2026-11-20T14:06:23.000Z")] {
+            let numbers =
+                #"{"ended_total":\#(ended),"succeeded_total":\#(succeeded),"oldest_queued_ms":61000,"delayed":3}"#
+            state.take(
+                InboundMessage(topic: "_sys/martlet1/metrics/dispatcher", payload: Array(numbers.utf8)),
+                at: try #require(WallTime(rfc3339: at)))
+        }
+        let lines = state.head("main", at: try now(), terminal)
+        #expect(lines[1] == "queued 0   delayed 3   running 0   executors 0 of 0")
+        #expect(lines[2] == "12.0/s   fail 5.0 %   oldest 1 min 1 s")
     }
 
     @Test func aFinishedTaskShowsItsAttempts() throws {

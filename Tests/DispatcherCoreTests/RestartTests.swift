@@ -53,6 +53,18 @@ import Wire
         #expect(found == [5, 250, nil, 60000, 3_600_000, nil, 0, 100, nil, 0, 100, nil])
     }
 
+    @Test func theMetricsTellWhatWasWasted() throws {
+        var bench = try Harness()
+        bench.online("e1", #"{"name":"c","cost":{"fixed":100}}"#)
+        bench.intent("t1")
+        bench.fail("e1", try bench.assignment("e1"))
+        bench.advance(60_000)
+        bench.succeed("e1", try #require(bench.assignments("e1").last))
+        let numbers = JSONValue(bench.core.metricsRecord)
+        #expect(numbers["running"]?.intValue == 0 && numbers["delayed"]?.intValue == 0)
+        #expect(numbers["cost_total"]?.intValue == 200 && numbers["wasted_cost_total"]?.intValue == 100)
+    }
+
     @Test func aBucketIsEmptyAfterARestart() throws {
         var bench = try Harness(#"{"rates":[{"capability":"c","per_s":1,"burst":3}]}"#)
         bench.online("e1", rest: #""slots":20,"reserved":0"#)

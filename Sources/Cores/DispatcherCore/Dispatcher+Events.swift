@@ -127,12 +127,17 @@ extension Dispatcher {
     var metricsRecord: RawJSON {
         let live = capabilities.reduce(0) { $0 + $1.queued }
         let oldest = lanes.values.compactMap(\.oldest).min()
+        var states: [TaskState: Int] = [:]
+        for task in tasks.values { states[task.state, default: 0] += 1 }
         return RawJSON { writer in
             writer.object {
                 $0.field("term", term)
                 $0.field("uptime_ms", max(0, now.wall - startedAt))
                 $0.field("tasks", tasks.count)
                 $0.field("queued", live)
+                for state in [TaskState.delayed, .blocked, .awaitingApproval, .offered, .running, .canceling] {
+                    $0.field(state.rawValue, states[state, default: 0])
+                }
                 $0.field("oldest_queued_ms", oldest.map { max(0, now.monotonic - $0) } ?? 0)
                 $0.field("leases", leases.count)
                 $0.field("remembered", ended.count)

@@ -62,6 +62,7 @@ extension Dispatcher {
         endAttached(to: number, record)
         releaseDedup(task.spec, ending.status)
         countEnd(task.spec, ending)
+        metrics.wastedCost += result.wastedCost ?? 0
         event(.taskFinished, of: task.spec) {
             $0.field("status", ending.status)
             $0.field("code", ending.error?.code.rawValue)

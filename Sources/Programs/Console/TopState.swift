@@ -48,8 +48,8 @@ struct TopState {
         guard let raw = try? RawJSON(validating: bytes), case .object(let fields) = JSONValue(raw) else { return }
         metrics = [:]
         for field in fields { metrics[field.key] = field.value.intValue }
-        let ended = metrics["tasks_ended_total"] ?? 0
-        let failed = ended - (metrics["tasks_success_total"] ?? ended)
+        let ended = metrics["ended_total"] ?? 0
+        let failed = ended - (metrics["succeeded_total"] ?? ended)
         if let earlier, now > earlier.at, ended >= earlier.ended {
             let count = ended - earlier.ended
             rates = (count * 10_000 / (now - earlier.at), count == 0 ? 0 : (failed - earlier.failed) * 1000 / count)
@@ -68,12 +68,12 @@ struct TopState {
         first += up.isEmpty ? "none" : up.joined(separator: " ")
         if !down.isEmpty { first += "   " + terminal.paint(.red, "down: \(down.joined(separator: " "))") }
         let views = capabilities.values
-        let queued = metrics["tasks_queued"] ?? views.reduce(0) { $0 + $1.queued }
-        let running = metrics["tasks_running"] ?? views.reduce(0) { $0 + $1.running }
+        let queued = views.reduce(0) { $0 + $1.queued }
+        let running = views.reduce(0) { $0 + $1.running }
         var second = "queued \(queued)"
-        if let delayed = metrics["tasks_delayed"] { second += "   delayed \(delayed)" }
+        if let delayed = metrics["delayed"] { second += "   delayed \(delayed)" }
         second += "   running \(running)"
-        if let waiting = metrics["tasks_awaiting_approval"] { second += "   approval \(waiting)" }
+        if let waiting = metrics["awaiting_approval"] { second += "   approval \(waiting)" }
         let online = executors.values.filter { $0.status == .online || $0.status == .sleeping }.count
         second += "   executors \(online) of \(executors.count)"
         return [first, second, third(terminal)].filter { !$0.isEmpty }
@@ -86,7 +86,7 @@ struct TopState {
             words.append("\(rates.perSecondTenths / 10).\(rates.perSecondTenths % 10)/s")
             words.append("fail \(rates.failPercentTenths / 10).\(rates.failPercentTenths % 10) %")
         }
-        if let oldest = metrics["oldest_waiting_ms"], oldest > 0 { words.append("oldest \(Durations.text(oldest))") }
+        if let oldest = metrics["oldest_queued_ms"], oldest > 0 { words.append("oldest \(Durations.text(oldest))") }
         if let alert = alerts.keys.sorted().first, let text = alerts[alert]?.text {
             words.append(terminal.paint(.yellow, "alerts \(alerts.count): \(Terminal.escape(text))"))
         }
@@ -144,7 +144,7 @@ struct TopState {
                 }
                 $0.field("queued", capabilities.values.reduce(0) { $0 + $1.queued })
                 $0.field("running", capabilities.values.reduce(0) { $0 + $1.running })
-                $0.field("oldest_waiting_ms", metrics["oldest_waiting_ms"])
+                $0.field("oldest_waiting_ms", metrics["oldest_queued_ms"])
                 $0.field("executors", executors.count)
                 $0.field("alerts", alerts.keys.sorted())
                 $0.field("capabilities") {
