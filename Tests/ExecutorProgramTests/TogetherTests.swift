@@ -148,7 +148,7 @@ final class Fleet {
         await fleet.end()
     }
 
-    @Test func theTaskOfAKilledExecutorGoesToAnother() async throws {
+    @Test func G09_theTaskOfAKilledExecutorGoesToAnother() async throws {
         let fleet = try Fleet()
         try fleet.start("e1", demo, awaiting: "demo.sleep")
         try fleet.publish("a", "demo.sleep", #"{"input":{"ms":1500}}"#)

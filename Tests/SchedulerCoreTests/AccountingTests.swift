@@ -30,7 +30,7 @@ import Wire
     }
 
     @Test(arguments: 0..<8)
-    func everySlotEndsOnce(seed: Int) throws {
+    func G11_G12_everySlotEndsOnce(seed: Int) throws {
         var random = SeededGenerator(seed: UInt64(seed))
         let bench = Bench()
         let misfire = random.chance(1, of: 2) ? "defer_once" : "skip"

@@ -298,7 +298,7 @@ import Wire
         #expect(bench.put("s", "cron", daily, #","if_rev":2"#)?.code == .conflictRev)
     }
 
-    @Test func T3_27_aClockThatMovesAnHour() {
+    @Test func T3_27_G13_aClockThatMovesAnHour() {
         let bench = Bench()
         bench.dispatcher = .completes
         bench.put("s", "cron", #"{"expr":"0 * * * *"}"#)

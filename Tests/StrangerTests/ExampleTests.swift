@@ -31,7 +31,7 @@ import Testing
         }
     }
 
-    @Test(.enabled(if: hasPythonClient)) func deviceOfOneKibibyte() async throws {
+    @Test(.enabled(if: hasPythonClient)) func g25_deviceOfOneKibibyte() async throws {
         try await Fleet.run { fleet, _ in
             let device = try fleet.startPython("device.py", as: "lamp-1")
             try await fleet.waitForSupply(of: "led.set")
@@ -44,7 +44,7 @@ import Testing
         }
     }
 
-    @Test func publisherOfTheOlderProtocol() async throws {
+    @Test func g25_publisherOfTheOlderProtocol() async throws {
         try await Fleet.run { fleet, _ in
             let executor = try fleet.startScript("executor.sh", "shell-1", "1")
             try await fleet.waitForSupply(of: "host.uptime")
