@@ -165,7 +165,7 @@ import Wire
         #expect(bench.events(.circuitOpened).isEmpty)
     }
 
-    @Test func t1_69_openOverARestart() throws {
+    @Test func t1_69_g14_openOverARestart() throws {
         var bench = try Harness()
         bench.online("e1")
         try play(&bench, "FFFFF")
@@ -239,7 +239,7 @@ import Wire
         #expect(bench.deadLetters().allSatisfy { $0.result.task != "t1" })
     }
 
-    @Test func trap5_nothingIsAssignedWhileOpen() throws {
+    @Test func trap5_g14_nothingIsAssignedWhileOpen() throws {
         var bench = try Harness()
         bench.online("e1", rest: #""slots":8"#)
         try play(&bench, "FFFFF")

@@ -31,6 +31,10 @@ struct Harness {
     var allowsErrors = false
     /// Whether all invariants are checked after each input.
     var checks = true
+    /// A dispatcher that is made from the journal alone, record by record; absent: none is compared.
+    private var shadow: Dispatcher?
+    /// Whether the wall clock was set since the last start.
+    private var clockWasSet = false
     /// Whether the broker keeps the session over broken connections, and so hears at once what is published.
     var keepsSession = false
     /// The workspace of all shorthand.
@@ -73,19 +77,27 @@ struct Harness {
 
     private mutating func handle(_ input: ServiceInput) {
         var effects: [ServiceEffect] = []
+        let previous = shadow == nil ? nil : core
         core.handle(input, at: now, emitting: &effects)
+        if let previous {
+            let faults = core.checkInvariants(since: previous)
+            #expect(faults.isEmpty, "after \(input): \(faults)")
+            if !faults.isEmpty { shadow = nil }
+        }
         if case .message = input {
             let isEarly = core.isSettled && inbox.contains { $0.retained && $0.topic.contains("/executor/") }
             #expect(!isEarly, "settled before all that is retained has come")
         }
         if checks {
             let faults = core.checkInvariants()
-            #expect(faults.isEmpty, "\(faults)")
+            #expect(faults.isEmpty, "after \(input): \(faults)")
+            // One fault is enough: what follows from it says nothing more.
+            if !faults.isEmpty { (checks, shadow) = (false, nil) }
         }
         var tokens: [Int] = []
         for effect in effects {
             switch effect {
-            case .append(let record): records.append(record)
+            case .append(let record): append(record)
             case .publish(let message):
                 carry(message)
                 if let token = message.token { tokens.append(token) }
@@ -97,7 +109,51 @@ struct Harness {
             case .startChild, .stopChild, .status, .ready, .archive: break
             }
         }
+        compareShadow(after: input)
         if acknowledges { for token in tokens { handle(.delivered(token: token)) } }
+    }
+
+    private mutating func append(_ record: [UInt8]) {
+        records.append(record)
+        do { try shadow?.replay(record) } catch { Issue.record("I18: a record that cannot be replayed: \(error)") }
+    }
+
+    /// From now on, after each input, what the journal gives is compared with what the dispatcher keeps.
+    mutating func comparesReplay() throws { shadow = try replayed() }
+
+    /// The journal becomes the snapshot of the present state.
+    mutating func compact() throws {
+        records = []
+        core.snapshot { records.append($0) }
+        if shadow != nil { shadow = try replayed() }
+    }
+
+    /// What the checkers say of a state that somebody has spoilt; the core itself stays as it is.
+    func faults(_ spoil: (inout Dispatcher) -> Void) -> [String] {
+        var spoilt = core
+        spoil(&spoilt)
+        return spoilt.checkInvariants() + spoilt.checkInvariants(since: core)
+    }
+
+    private func replayed() throws -> Dispatcher {
+        let settings = try DispatcherConfiguration(decoding: Array(configuration.utf8))
+        var replayed = Dispatcher(configuration: settings, seed: 99)
+        for record in records { try replayed.replay(record) }
+        return replayed
+    }
+
+    /// I18: at every point at which the process could be killed the journal gives the state.
+    private mutating func compareShadow(after input: ServiceInput) {
+        guard let shadow,
+            shadow.stateHash(at: now, clockWasSet: clockWasSet)
+                != core.stateHash(at: now, clockWasSet: clockWasSet)
+        else { return }
+        let own = core.kept(at: now, clockWasSet: clockWasSet).map { String(decoding: $0, as: UTF8.self) }
+        let other = shadow.kept(at: now, clockWasSet: clockWasSet).map { String(decoding: $0, as: UTF8.self) }
+        let lost = own.filter { !other.contains($0) }
+        let made = other.filter { !own.contains($0) }
+        self.shadow = nil
+        Issue.record("I18: after \(input): kept \(lost.prefix(2)), replayed \(made.prefix(2))")
     }
 
     private mutating func carry(_ message: OutboundMessage) {
@@ -151,14 +207,35 @@ struct Harness {
     mutating func restart(after ms: Int = 0, connects: Bool = true) throws {
         starts += 1
         isConnected = false
+        let plans = core.plans
         if !keepsSession { subscriptions = [] }
         inbox = []
         let settings = try DispatcherConfiguration(decoding: Array(configuration.utf8))
         core = Dispatcher(configuration: settings, seed: 1 + starts)
         for record in records { try core.replay(record) }
+        if shadow != nil {
+            shadow = core
+            compareShadow(after: .started)
+            clockWasSet = false
+        }
         now = Now(wall: now.wall + ms, monotonic: MonotonicTime(milliseconds: 7_000_000 * Int(starts)))
         input(.started)
+        if shadow != nil { comparePlans(plans) }
         if connects { connect() }
+    }
+
+    /// I18: how far plans were is known again.
+    private func comparePlans(_ before: [Int: PlanState]) {
+        for (number, old) in before.sorted(by: { $0.key < $1.key }) {
+            guard let new = core.plans[number] else {
+                Issue.record("I18: plan \(number) is gone")
+                continue
+            }
+            let isSame =
+                new.run.ended == old.run.ended && new.steps == old.steps && new.spent == old.spent
+                && (old.ending == nil || new.ending == old.ending || new.run.stopper != nil)
+            #expect(isSame, "I18: plan \(number) was \(old), is \(new)")
+        }
     }
 
     /// Time passes; the core is woken whenever something is due.
@@ -188,6 +265,7 @@ struct Harness {
     /// The wall clock is set.
     mutating func setWall(_ time: WallTime) {
         now.wall = time
+        clockWasSet = true
         input(.wake)
     }
 

@@ -29,7 +29,7 @@ import Wire
         #expect(result.status == .success && result.attempts.count == 1)
     }
 
-    @Test func aNewGrantMakesTheOldEpochStale() throws {
+    @Test func g07_aNewGrantMakesTheOldEpochStale() throws {
         var bench = try Harness()
         let own = try held(&bench)
         bench.status("e1", "lost")
@@ -108,7 +108,7 @@ import Wire
         #expect(bench.assignments("e1").count == 1)
     }
 
-    @Test func atMostOnceIsNeverGivenTwice() throws {
+    @Test func g08_atMostOnceIsNeverGivenTwice() throws {
         var bench = try Harness()
         bench.online("e1")
         bench.online("e2", #"{"name":"c","cost":{"fixed":9}}"#)

@@ -113,11 +113,10 @@ import Wire
         #expect(bench.core.executors.count == size)
         bench.intent("t1")
         #expect(bench.messages.contains { $0.topic.contains("/work/c/") })
-        let hash = bench.core.stateHash
+        let hash = bench.core.stateHash(at: bench.now)
         var replayed = Dispatcher(configuration: bench.core.configuration, seed: 7)
         for record in bench.records { try replayed.replay(record) }
-        replayed.now = bench.now
-        #expect(replayed.stateHash == hash)
+        #expect(replayed.stateHash(at: bench.now) == hash)
     }
 
     @Test func t1_39_hundredStepsReportedTwice() throws {
@@ -167,6 +166,20 @@ import Wire
         #expect(bench.result("t1")?.error?.code == .internal)
         bench.intent("t2")
         #expect(try bench.assignment("e1").task == "t2")
+    }
+
+    @Test func g21_manyTasksGoOnAtOnceAfterARestart() throws {
+        var bench = try Harness()
+        (bench.checks, bench.echoes) = (false, true)
+        bench.online("e1", rest: #""slots":4,"reserved":0"#)
+        for number in 0..<10_000 { bench.intent("t\(number)") }
+        let held = bench.assignments("e1")
+        #expect(held.count == 4 && bench.core.tasks.count == 10_000)
+        try bench.restart()
+        #expect(bench.core.isSettled && bench.core.tasks.count == 10_000)
+        #expect(bench.assignments("e1").map(\.epoch) == held.map(\.epoch))
+        bench.succeed("e1", held[0])
+        #expect(bench.assignments("e1").map(\.task) == ["t4"])
     }
 
     private struct Missing: Error {}

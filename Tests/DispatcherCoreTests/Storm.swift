@@ -31,17 +31,27 @@ struct Storm {
 
     init(seed: UInt64) throws {
         generator = SeededGenerator(seed: seed)
-        let settings = [
-            "{}", #"{"routing":"cost_first","task_events":true}"#, #"{"push_wait_ms":{"c0":500}}"#,
-            #"{"rates":[{"capability":"*","per_s":2,"burst":3},{"owner":"alice","per_s":20,"burst":5}]}"#,
-            #"{"budgets":[{"workspace":"main","period_ms":20000,"amount":3000},{"owner":"bob","period_ms":5000,"amount":900}]}"#,
-            #"{"key_limits":[{"key":"k1","limit":2}],"weights":{"alice":3}}"#,
-        ]
-        bench = try Harness(settings[Int(seed) % settings.count])
+        bench = try Harness(Storm.configuration(&generator))
+        try bench.comparesReplay()
         for name in names {
             actors[name] = Actor(isPull: name.hasPrefix("p"))
             appear(name)
         }
+    }
+
+    /// A configuration of parts that are drawn.
+    private static func configuration(_ generator: inout SeededGenerator) -> String {
+        let parts = [
+            #""routing":"cost_first""#, #""task_events":true"#, #""push_wait_ms":{"c0":500}"#,
+            #""rates":[{"capability":"*","per_s":2,"burst":3},{"owner":"alice","per_s":20,"burst":5}]"#,
+            #""budgets":[{"workspace":"main","period_ms":20000,"amount":3000},{"owner":"bob","period_ms":5000,"amount":900}]"#,
+            #""key_limits":[{"key":"k1","limit":2}]"#, #""weights":{"alice":3}"#,
+            #""circuits":[{"capability":"c1","failures":2},{"capability":"c0","sample":4}]"#,
+            #""limits":{"id_memory":60}"#, #""limits":{"tasks":12}"#,
+            #""policy":{"main":[{"id":"a","priority":1,"effect":"require_approval","principals":["carol"],"verbs":["execute"],"capabilities":["c1"]},{"id":"b","priority":0,"effect":"allow"}]}"#,
+        ]
+        let chosen = parts.filter { _ in generator.chance(30, of: 100) }
+        return "{" + chosen.joined(separator: ",") + "}"
     }
 
     private mutating func pick<Element>(_ list: [Element]) -> Element { list[generator.uniform(0...list.count - 1)] }
@@ -56,7 +66,8 @@ struct Storm {
             let extra = index == 2 ? #","slot_cost":2"# : index == 1 ? #","max_concurrent":2"# : ""
             capabilities.append(#"{"name":"c\#(index)","cost":{"fixed":\#(cost)},"lease_ms":8000\#(extra)}"#)
         }
-        let labels = name.hasSuffix("1") ? #","labels":["agent:gpu"]"# : ""
+        var labels = name.hasSuffix("1") ? #","labels":["agent:gpu"]"# : ""
+        if name == "e3" { labels += #","wake_every_ms":1500"# }
         let mode = actor.isPull ? "pull" : "push"
         bench.online(
             name, capabilities.joined(separator: ","), boot: "b\(actor.boot)", rev: actor.rev,
@@ -69,7 +80,14 @@ struct Storm {
     /// Something happens.
     mutating func step() throws {
         switch generator.uniform(0...99) {
-        case 0..<34: submit()
+        case 0..<29: submit()
+        case 29..<32: plan()
+        case 32: bench.acknowledges.toggle()
+        case 33:
+            if chance(20) { try bench.compact() }
+            if chance(15), bench.core.configuration.budgets.isEmpty {
+                bench.setWall(bench.now.wall + generator.uniform(-5000...20_000))
+            }
         case 34..<64: work(pick(names))
         case 64..<72: claim(pick(names))
         case 72..<80: beat(pick(names))
@@ -84,7 +102,6 @@ struct Storm {
             bench.connect()
         }
         bench.input(.wake)
-        checkParked()
     }
 
     private mutating func submit() {
@@ -96,7 +113,13 @@ struct Storm {
         ]
         if chance(25) { fields.append(#""priority":"\#(pick(["low", "high", "critical"]))""#) }
         if chance(20) { fields.append(#""concurrency_key":"k\#(generator.uniform(0...2))""#) }
-        if chance(10) { fields.append(#""dedup_key":"d\#(generator.uniform(0...3))""#) }
+        if chance(20) {
+            fields.append(#""dedup_key":"d\#(generator.uniform(0...3))""#)
+            fields.append(#""dedup":"\#(pick(["until_start", "until_done", "window"]))","dedup_window_ms":4000"#)
+            fields.append(#""on_duplicate":"\#(pick(["attach", "attach", "replace", "reject", "drop"]))""#)
+        }
+        if chance(8) { fields.append(#""updates":"\#(pick(["all", "none"]))""#) }
+        if chance(8) { fields.append(#""keep_ms":\#(generator.uniform(100...5000))"#) }
         if chance(15) { fields.append(#""max_cost":\#(generator.uniform(90...260))"#) }
         if chance(10) { fields.append(#""requires":["agent:gpu"]"#) }
         if chance(10) { fields.append(#""mode":"\#(pick(["push", "pull"]))""#) }
@@ -107,6 +130,44 @@ struct Storm {
         let json = "{" + fields.joined(separator: ",") + "}"
         sent["\(principal)/\(capability)/\(id)"] = json
         bench.intent(id, to: capability, by: principal, json)
+    }
+
+    /// A plan of one to five steps, in order or side by side, some with references, conditions and bounds.
+    private mutating func plan() {
+        let principal = pick(["alice", "bob"])
+        let id = "p\(sent.count)"
+        let count = generator.uniform(1...5)
+        var steps: [String] = []
+        for index in 0..<count {
+            var fields = [
+                #""name":"s\#(index)","type":"skill","capability":"c\#(generator.uniform(0...2))""#,
+                #""retry":{"count":1,"delay_ms":50}"#,
+            ]
+            if chance(40) {
+                let needs = (0..<index).filter { _ in chance(30) }.map { #""s\#($0)""# }
+                fields.append(#""needs":[\#(needs.joined(separator: ","))]"#)
+            }
+            if index > 0, chance(30) {
+                fields.append(
+                    #""arguments":{"a":{"$ref":"steps.s\#(index - 1).output#"},"b":{"$ref":"plan.input#/x"}}"#)
+            }
+            if index > 0, chance(20) {
+                fields.append(
+                    #""when":{"ref":"steps.s\#(index - 1).status","op":"\#(pick(["eq", "ne"]))","value":"success"}"#)
+            }
+            if chance(40) { fields.append(#""on_error":"continue""#) }
+            if chance(15) { fields.append(#""delivery":"at_most_once""#) }
+            if chance(15) { fields.append(#""max_cost":120"#) }
+            steps.append("{" + fields.joined(separator: ",") + "}")
+        }
+        var fields = [#""input":{"input":{"x":1},"steps":[\#(steps.joined(separator: ","))]}"#]
+        fields.append(#""deadline_ms":\#(generator.uniform(3000...60_000))"#)
+        if chance(40) { fields.append(#""max_cost":\#(generator.uniform(0...500))"#) }
+        if chance(15) { fields.append(#""delay_ms":500"#) }
+        if chance(20) { fields.append(#""priority":"critical""#) }
+        let json = "{" + fields.joined(separator: ",") + "}"
+        sent["\(principal)/plan/\(id)"] = json
+        bench.intent(id, to: "plan", by: principal, json)
     }
 
     /// Takes in what the executor was sent.
@@ -141,8 +202,20 @@ struct Storm {
         switch generator.uniform(0...19) {
         case 0..<5: bench.accept(name, assignment)
         case 5..<7: bench.report(name, assignment, #""type":"progress","percent":5,"checkpoint":{"at":1}"#)
-        case 7..<13: end(name, assignment) { $0.succeed(name, assignment, output: "1") }
-        case 13..<15: end(name, assignment) { $0.fail(name, assignment) }
+        case 7..<11: end(name, assignment) { $0.succeed(name, assignment, output: "1") }
+        case 11..<13:
+            let cost = generator.uniform(0...400)
+            end(name, assignment) {
+                $0.report(name, assignment, #""type":"outcome","status":"success","output":{"x":2},"cost":\#(cost)"#)
+            }
+        case 13..<15:
+            let cost = chance(30) ? generator.uniform(0...300) : nil
+            end(name, assignment) {
+                $0.report(
+                    name, assignment,
+                    #""type":"outcome","status":"failed","error":{"code":"flaky"}\#(cost.map { #","cost":\#($0)"# } ?? "")"#
+                )
+            }
         case 15: fail(name, assignment)
         case 16, 17:
             let reason = pick(["busy", "rate_limited", "quota", "unsupported"])
@@ -220,7 +293,12 @@ struct Storm {
         let task = pick(sent.keys.sorted() + ["alice/c0/none"]).split(separator: "/").map(String.init)
         let who = #""principal":"\#(task[0])""#
         let forMs = #""for_ms":\#(generator.uniform(100...3000))"#
-        switch generator.uniform(0...7) {
+        switch generator.uniform(0...10) {
+        case 8: _ = try bench.command("task/\(pick(["approve", "deny"]))/\(task[2])", "{\(who)}")
+        case 9: _ = try bench.command("task/redrive/\(task[2])", "{\(who)}")
+        case 10:
+            _ = try bench.command(
+                "circuit/\(pick(["open", "close", "reset"]))/c\(generator.uniform(0...2))", "{\(forMs)}")
         case 0: _ = try bench.command("task/cancel/\(task[2])", #"{\#(who),"grace_ms":400}"#)
         case 1:
             let flag = pick([#","steal":true"#, #","force":true"#, ""])
@@ -238,20 +316,9 @@ struct Storm {
 
     // MARK: - Checks
 
-    /// I12: no task waits for which an executor passes all filters.
-    private func checkParked() {
-        let core = bench.core
-        guard core.isSettled else { return }
-        for number in core.tasks.keys.sorted() {
-            guard let task = core.tasks[number], task.state == .queued, !task.spec.isPlan else { continue }
-            let able = core.candidates(for: task).filter { $0.code == nil }
-            if able.isEmpty || core.waitCode(task, able) == WaitCode.pushWait { continue }
-            Issue.record("I12: \(task.spec.key.id) of \(task.spec.capability) waits for nothing: \(able)")
-        }
-    }
-
     /// All is well from now on: everything that was accepted comes to its end.
     mutating func calm() throws {
+        bench.acknowledges = true
         for name in names {
             actors[name]?.boot += 1
             actors[name]?.isUp = true
@@ -267,20 +334,19 @@ struct Storm {
                 actors[name]?.held = []
             }
             bench.advance(500)
-            checkParked()
         }
         #expect(bench.core.tasks.isEmpty, "I27: \(bench.core.tasks.values.map(\.spec.key.id).sorted())")
         for (topic, _) in sent.sorted(by: { $0.key < $1.key }) {
-            let results = Set(bench.all("result/\(topic)"))
+            let results = Set(bench.all("result/\(topic)").filter { !$0.isEmpty })
             #expect(results.count == 1, "I3: \(topic) has \(results.count) results")
         }
     }
 }
 
 @Suite struct StormTests {
-    @Test(arguments: 1...6 as ClosedRange<UInt64>) func nothingIsLostAndNothingRunsAmiss(seed: UInt64) throws {
+    @Test(arguments: 1...6 as ClosedRange<UInt64>) func g02_g03_nothingIsLostAndNothingRunsAmiss(seed: UInt64) throws {
         var storm = try Storm(seed: seed)
-        for _ in 0..<250 { try storm.step() }
+        for _ in 0..<150 { try storm.step() }
         try storm.calm()
     }
 }

@@ -65,7 +65,8 @@ struct Budget: Hashable, Sendable {
         reserved = 0
     }
 
-    private static func index(of time: WallTime, _ periodMs: Int) -> Int {
+    /// How many periods have passed since 1970.
+    static func index(of time: WallTime, _ periodMs: Int) -> Int {
         let (quotient, rest) = time.milliseconds.quotientAndRemainder(dividingBy: periodMs)
         return rest < 0 ? quotient - 1 : quotient
     }

@@ -25,6 +25,8 @@ struct DemandKey: Hashable, Sendable {
     var isCheck: Bool
     /// The owner, where budgets look at owners.
     var owner: String?
+    /// The plan, where it bounds what its steps cost together.
+    var plan: Int?
 }
 
 /// A group of queued tasks that every executor judges alike.

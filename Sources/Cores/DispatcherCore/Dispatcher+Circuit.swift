@@ -71,6 +71,7 @@ extension Dispatcher {
         _ number: Int, _ lease: Lease, pair: CircuitVerdict, capability: CircuitVerdict, _ code: Code?
     ) {
         guard let task = tasks[number] else { return }
+        (quietSuccess, quietTask) = ([], number)
         let index = task.capability
         let own = circuitKey(Pair(lease.executor, index))
         tell(own, pair, CircuitGrant(generation: lease.pairGeneration, epoch: lease.epoch, executor: lease.name), code)
@@ -95,7 +96,7 @@ extension Dispatcher {
         if circuits[key] == nil {
             // A circuit that only ever saw nothing worth counting is not kept.
             if verdict == .neutral { return }
-            if circuits.count >= Limits.circuits { forgetCircuit() }
+            if circuits.count >= Limits.circuits { forgetCircuit(sparing: key.capability) }
             circuits[key] = Circuit(at: now.monotonic)
         }
         let trips = trips(key.capability.name)
@@ -115,11 +116,12 @@ extension Dispatcher {
     }
 
     /// Makes room: a circuit that never left `closed` goes first.
-    private mutating func forgetCircuit() {
-        guard let key = circuits.keys.filter({ circuits[$0]?.hasView == false }).min() ?? circuits.keys.min() else {
-            return
-        }
+    private mutating func forgetCircuit(sparing capability: ScopedName) {
+        let others = circuits.keys.filter { $0.capability != capability }
+        guard let key = others.filter({ circuits[$0]?.hasView == false }).min() ?? others.min() else { return }
+        let marks = quietSuccess
         removeCircuit(key)
+        quietSuccess = marks
     }
 
     /// Journals, tells and wakes what a change of a circuit concerns.

@@ -16,6 +16,10 @@ extension Dispatcher {
         rates = RateTable(emptyAt: term > 1 ? now.monotonic : nil)
         spending.restore(replayedSpending, configuration, at: now.wall)
         replayedSpending = [:]
+        for number in leases.keys.sorted() {
+            guard let lease = leases[number], let spec = tasks[number]?.spec else { continue }
+            spending.reserve(lease.estimate, spec, configuration, grantedAt: lease.grantedAt, at: now.wall)
+        }
         timers.set(TimerKey(.metrics), now.monotonic + 10_000)
         limitMemory()
         restorePlans()
@@ -219,8 +223,11 @@ extension Dispatcher {
         var next = read
         (next.instance, next.version) = (configuration.instance, configuration.version)
         next.messageExpiry = configuration.messageExpiry
+        let keepsRates = next.rates == configuration.rates
+        let old = rates
         configuration = next
         applyConfiguration()
+        if keepsRates { rates = old }
         for capability in capabilities.indices { changedConflicts.insert(capability) }
         for executor in executors.indices { dirtyExecutors.insert(executor) }
         log(.info, "configuration_read", "The configuration was read again")
@@ -239,7 +246,7 @@ extension Dispatcher {
             raiseAlert("dispatcher.policy", .critical, "rule set refused: " + String(text.prefix(1000)))
         }
         for workspace in workspaces { _ = lanes.change(workspace) { $0.weights = configuration.weights } }
-        rates = RateTable(emptyAt: term > 1 ? now.monotonic : nil)
+        rates = RateTable(emptyAt: term > 0 ? now.monotonic : nil)
         spending = spending.keeping(configuration)
         orders.removeAll()
         orderIndex.removeAll()

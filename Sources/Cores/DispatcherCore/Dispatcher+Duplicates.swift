@@ -27,7 +27,7 @@ extension Dispatcher {
     }
 
     /// The task that stands for a key now.
-    private func standing(_ place: DedupKey) -> Int? {
+    func standing(_ place: DedupKey) -> Int? {
         guard let first = dedupKeys[place] else { return nil }
         if let task = tasks[first] {
             let mode = task.spec.extras?.intent.dedup ?? .untilDone

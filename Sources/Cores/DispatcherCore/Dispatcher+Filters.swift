@@ -239,6 +239,9 @@ extension Dispatcher {
     private func costObstacle(_ candidate: Candidate, _ cost: Int) -> Obstacle? {
         let spec = candidate.task.spec
         if let most = spec.maxCost, cost > most { return Obstacle(WaitCode.tooExpensive) }
+        if spec.step != nil, let plan = boundedPlan(spec), let left = planLeft(plan), cost > left {
+            return Obstacle(WaitCode.tooExpensive)
+        }
         guard !configuration.budgets.isEmpty else { return nil }
         guard let until = spending.opening(cost, spec, configuration, at: now.wall) else { return nil }
         return Obstacle(.budgetExceeded, until: now.clock(until), prospect: .budgetExceeded)

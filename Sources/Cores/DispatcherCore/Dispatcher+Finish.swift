@@ -77,8 +77,9 @@ extension Dispatcher {
 
     /// Journals an end.
     private mutating func journalEnd(_ number: Int, _ record: EndedRecord) {
-        journal(.ended(number: number, record, EndMarks(undelivered, number).union(quietSuccess)))
-        quietSuccess = []
+        let quiet: EndMarks = quietTask == number ? quietSuccess : []
+        journal(.ended(number: number, record, EndMarks(undelivered, number).union(quiet)))
+        limitMemory()
     }
 
     /// Takes a task out of the tables of live tasks.
@@ -204,7 +205,6 @@ extension Dispatcher {
         restore(number, record)
         if let until = record.keptUntil { timers.set(TimerKey(.kept, number), now.clock(until)) }
         if !timers.contains(TimerKey(.memory)) { timers.set(TimerKey(.memory), now.monotonic + 60_000) }
-        limitMemory()
     }
 
     /// Puts an ended task into the tables.
@@ -229,16 +229,16 @@ extension Dispatcher {
     /// Forgets what is over the limits of number, age and size, the oldest first.
     mutating func limitMemory() {
         var count = 0
-        while let first = endedOrder.first, let record = ended[first] {
+        let most = endedOrder.count
+        while let first = endedOrder.first, let record = ended[first], count < most {
             let isOld = now.wall - record.endedAt >= Limits.idMemoryMs
             guard isOld || endedOrder.count > configuration.idMemory else { break }
             forget()
             count += 1
         }
         if count > 0 { journal(.forgotten(count)) }
-        count = 0
-        while resultBytes > Limits.outputBytes, dropResult() { count += 1 }
-        if count > 0 { journal(.resultsDropped(count)) }
+        let dropped = dropResults()
+        if !dropped.isEmpty { journal(.resultsDropped(dropped)) }
         count = 0
         while let first = deadOrder.first, let record = dead[first] {
             let isOld = now.wall - record.endedAt >= Limits.deadLetterMs
@@ -249,9 +249,14 @@ extension Dispatcher {
         if count > 0 { journal(.forgottenDead(count)) }
     }
 
-    /// Forgets the oldest ended task; its id may be used again.
+    /// Whether a task is a step of a plan that still runs, which must know how its steps ended.
+    private func isNeeded(_ spec: TaskSpec) -> Bool { spec.step.map { tasks[$0.plan] != nil } ?? false }
+
+    /// Forgets the oldest ended task; its id may be used again. A step that its plan needs goes to the end instead.
     mutating func forget() {
-        guard let number = endedOrder.popFirst(), let record = ended.removeValue(forKey: number) else { return }
+        guard let number = endedOrder.popFirst(), let record = ended[number] else { return }
+        if isNeeded(record.spec) { return endedOrder.append(number) }
+        ended[number] = nil
         if record.result != nil {
             resultBytes -= (record.result?.bytes.count ?? 0) + (record.spec.input?.bytes.count ?? 0)
         }
@@ -264,22 +269,31 @@ extension Dispatcher {
         }
     }
 
-    /// Drops the result and input of the oldest ended task that has one.
-    mutating func dropResult() -> Bool {
-        while let number = resultsOrder.popFirst() {
-            guard let record = ended[number], let result = record.result else { continue }
-            if let step = record.spec.step, plans[step.plan] != nil {
+    /// Drops results and inputs of the oldest ended tasks that have one, until the rest has room.
+    private mutating func dropResults() -> [Int] {
+        var dropped: [Int] = []
+        var left = resultsOrder.count
+        while resultBytes > Limits.outputBytes, left > 0, let number = resultsOrder.popFirst() {
+            left -= 1
+            guard let record = ended[number], record.result != nil else { continue }
+            if isNeeded(record.spec) {
                 resultsOrder.append(number)
-                return false
+            } else {
+                dropResult(number)
+                dropped.append(number)
             }
-            resultBytes -= result.bytes.count + (record.spec.input?.bytes.count ?? 0)
-            ended[number]?.result = nil
-            ended[number]?.spec = record.spec.with(input: nil)
-            undelivered.remove(Token.result(number))
-            undelivered.remove(Token.dead(number))
-            return true
         }
-        return false
+        return dropped
+    }
+
+    /// Drops the result and input of an ended task.
+    mutating func dropResult(_ number: Int) {
+        guard let record = ended[number], let result = record.result else { return }
+        resultBytes -= result.bytes.count + (record.spec.input?.bytes.count ?? 0)
+        ended[number]?.result = nil
+        ended[number]?.spec = record.spec.with(input: nil)
+        undelivered.remove(Token.result(number))
+        undelivered.remove(Token.dead(number))
     }
 
     /// Forgets the oldest dead letter.

@@ -61,6 +61,7 @@ extension Dispatcher {
             $0.correct(owner: task.spec.owner, lane: task.spec.priority, by: took - lease.charge)
         }
         releaseKey(task.spec)
+        if let plan = boundedPlan(task.spec) { wakeSteps(of: plan) }
         dropCardless(lease.executor)
         touch(executor: lease.executor)
         touch(capability: capability)

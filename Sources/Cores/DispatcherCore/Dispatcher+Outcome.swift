@@ -155,17 +155,25 @@ extension Dispatcher {
         if run.history.count > Limits.attemptRecords { run.history.removeFirst() }
         run.spent += cost
         runs[number] = run
-        metrics.cost += cost
         settle(SpendingEnd(reserved: lease.estimate, actual: cost, grantedAt: lease.grantedAt), task.spec)
+        metrics.cost += cost
         if let plan = task.spec.step?.plan { plans[plan]?.spent += cost }
         return attempt
+    }
+
+    /// An attempt that was settled already has cost more, or less.
+    mutating func correctCost(_ number: Int, by difference: Int, at grantedAt: WallTime) {
+        guard let task = tasks[number], difference != 0 else { return }
+        settle(SpendingEnd(reserved: 0, actual: difference, grantedAt: grantedAt), task.spec)
+        metrics.cost += difference
+        if let plan = task.spec.step?.plan { plans[plan]?.spent += difference }
     }
 
     /// Settles an attempt in the budgets it counts in; the journal keeps what is spent.
     mutating func settle(_ end: SpendingEnd, _ spec: TaskSpec) {
         guard !configuration.budgets.isEmpty else { return }
         spending.settle(end, spec, configuration, at: now.wall)
-        guard end.actual > 0 else { return }
+        guard end.actual != 0 else { return }
         for (name, spent) in spending.state(of: spec, configuration) {
             journal(.spent(budget: name, period: spent.period, amount: spent.amount))
         }

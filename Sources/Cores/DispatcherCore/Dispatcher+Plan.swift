@@ -103,14 +103,15 @@ extension Dispatcher {
         }
         do throws(PlanRefusal) {
             let input = try run.arguments(of: index)
-            if input != task.spec.input { tasks[number]?.spec = task.spec.with(input: input) }
+            if input != task.spec.input { setSpec(number, task.spec.with(input: input)) }
         } catch {
             return finish(number, Ending(.failed, ErrorBody(error.code, error.message, errorClass: .permanent)))
         }
         guard let spec = tasks[number]?.spec else { return }
+        let isNew = spec.input != task.spec.input
         if exceedsPlan(plan, spec) {
-            let error = ErrorBody(.budgetExceeded, "the plan's max_cost allows no further step")
-            return stopPlan(plan, Ending(.failed, error), reason: "budget_exceeded")
+            if isNew { journalChange(number, hasNewInput: true) }
+            return overspend(plan)
         }
         do throws(Refusal) {
             let needsApproval = try checkStep(spec, run.plan.steps[index])
@@ -124,6 +125,7 @@ extension Dispatcher {
                 transition(number, to: .queued, hasNewInput: true)
             }
         } catch {
+            if isNew { journalChange(number, hasNewInput: true) }
             finish(number, Ending(.rejected, ErrorBody(error.code, error.message, details: error.details)))
         }
     }
@@ -145,20 +147,6 @@ extension Dispatcher {
         try checkInput(submission, capability)
         try checkLimits(submission, capability)
         return try checkPolicy(submission, spec.owner)
-    }
-
-    /// Whether a further step would cost more than the plan may.
-    private func exceedsPlan(_ plan: Int, _ spec: TaskSpec) -> Bool {
-        guard let most = tasks[plan]?.spec.maxCost else { return false }
-        let running = plans[plan]?.steps.values.reduce(0) { $0 + (leases[$1]?.estimate ?? 0) } ?? 0
-        var least = 0
-        if let index = capabilityIndex[ScopedName(spec.key.workspace, spec.capability)] {
-            let prices = capabilities[index].executors.compactMap { executor in
-                registrations[Pair(executor, index)].map { price($0, units: spec.units) }
-            }
-            least = prices.min() ?? 0
-        }
-        return (plans[plan]?.spent ?? 0) + running + least > most
     }
 
     /// Whether a task is a step whose end its plan shows: it ran, or ended before the plan was stopped.
@@ -209,31 +197,50 @@ extension Dispatcher {
 
     /// After a start: plans that ran go on.
     mutating func restorePlans() {
-        for number in tasks.keys.sorted() {
-            guard let task = tasks[number], task.spec.isPlan, task.state == .running || task.state == .canceling,
-                let plan = try? Plan(task.spec.input, id: task.spec.key.id)
-            else { continue }
-            plans[number] = PlanState(run: PlanRun(plan))
-            var ends: [Int: EndedRecord] = [:]
-            var spent = 0
-            for index in plan.steps.indices {
-                let id = Plan.taskID(task.spec.key.id, plan.steps[index].name)
-                let key = TaskKey(task.spec.key.workspace, task.spec.key.principal, id)
-                guard let step = ids[key] else {
-                    addStep(index, plan, number, task.spec)
-                    continue
-                }
-                spent += runs[step]?.spent ?? ended[step]?.spent ?? 0
-                if let record = ended[step] { ends[step] = record } else { plans[number]?.steps[index] = step }
-            }
-            for step in ends.keys.sorted(by: { (ends[$0]?.endedAt ?? .never, $0) < (ends[$1]?.endedAt ?? .never, $1) })
-            {
-                guard let record = ends[step], let place = record.spec.step else { continue }
-                plans[number]?.run.note(Dispatcher.stepEnd(place, record))
-            }
-            plans[number]?.spent = spent
-            if task.state == .canceling { plans[number]?.ending = Ending(.canceled, nil) }
+        let running = tasks.keys.sorted().filter { number in
+            tasks[number].map { $0.spec.isPlan && ($0.state == .running || $0.state == .canceling) } ?? false
         }
+        guard !running.isEmpty else { return }
+        var places: [Int: Int] = [:]
+        for (place, number) in endedOrder.all.enumerated() { places[number] = place }
+        for number in running { restorePlan(number, places) }
+    }
+
+    /// Notes the ends of a plan's steps in their order, as `stepEnded` did.
+    private mutating func restorePlan(_ number: Int, _ places: [Int: Int]) {
+        guard let task = tasks[number], let plan = try? Plan(task.spec.input, id: task.spec.key.id) else { return }
+        var restored = PlanState(run: PlanRun(plan))
+        if task.state == .canceling {
+            restored.ending = Ending(.canceled, cancelError(runs[number]?.cancelReason))
+        } else if task.code == .budgetExceeded {
+            restored.ending = Dispatcher.overspent
+        }
+        plans[number] = restored
+        var ends: [(at: WallTime, place: Int, step: Int)] = []
+        var spent = 0
+        for index in plan.steps.indices {
+            let id = Plan.taskID(task.spec.key.id, plan.steps[index].name)
+            guard let step = ids[TaskKey(task.spec.key.workspace, task.spec.key.principal, id)] else {
+                addStep(index, plan, number, task.spec)
+                continue
+            }
+            spent += runs[step]?.spent ?? ended[step]?.spent ?? 0
+            if let record = ended[step] {
+                ends.append((record.endedAt, places[step] ?? 0, step))
+            } else {
+                plans[number]?.steps[index] = step
+            }
+        }
+        for end in ends.sorted(by: { ($0.at, $0.place) < ($1.at, $1.place) }) {
+            guard let record = ended[end.step], let place = record.spec.step, let state = plans[number] else {
+                continue
+            }
+            let isStopping = state.ending != nil || state.run.stopper != nil
+            let wasStopped = record.status == .canceled && record.code?.rawValue != StepEnd.skipped
+            if isStopping, wasStopped, record.attempts == 0 { continue }
+            plans[number]?.run.note(Dispatcher.stepEnd(place, record))
+        }
+        plans[number]?.spent = spent
     }
 
     // MARK: - Log

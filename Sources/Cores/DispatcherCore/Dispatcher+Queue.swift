@@ -67,7 +67,7 @@ extension Dispatcher {
             maxCost: spec.maxCost, units: spec.units, isCritical: spec.priority == .critical, delivery: spec.delivery,
             isForced: task.isForced,
             isCheck: spec.origin?.kind == "check",
-            owner: configuration.budgets.contains { $0.owner != nil } ? spec.owner : nil)
+            owner: configuration.budgets.contains { $0.owner != nil } ? spec.owner : nil, plan: boundedPlan(spec))
     }
 
     /// Something changed for an executor: what waits for its capabilities is looked at again.
@@ -129,6 +129,7 @@ extension Dispatcher {
 
     /// Decisions for what can be decided: up to 64 heads of each workspace, in turn.
     mutating func decide() {
+        judgeConflicts()
         if !dirtyExecutors.isEmpty {
             let dirty = dirtyExecutors.count == 1 ? Array(dirtyExecutors) : dirtyExecutors.sorted()
             for executor in dirty {
@@ -166,7 +167,9 @@ extension Dispatcher {
         case .push(let executor, let candidate): grantPush(number, executor, candidate)
         case .pull(let executor, let slot, let candidate): grantPull(number, executor, slot, candidate)
         case .wait(let outlook):
-            if outlook.allKnown, let until = outlook.until, let code = outlook.prospect, until > task.deadline {
+            if let plan = boundedPlan(task.spec), exceedsPlan(plan, task.spec) {
+                overspend(plan)
+            } else if outlook.allKnown, let until = outlook.until, let code = outlook.prospect, until > task.deadline {
                 endWithoutProspect(number, code)
             } else if isUnsupported(task) {
                 finish(number, Ending(.failed, ErrorBody(.skillNotLoaded, "every executor refuses it as unsupported")))

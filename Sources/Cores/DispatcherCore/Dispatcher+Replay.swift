@@ -23,7 +23,7 @@ extension Dispatcher {
         case .delivered(let tokens): for token in tokens { undelivered.remove(token) }
         case .forgotten(let count): for _ in 0..<count { forget() }
         case .forgottenDead(let count): for _ in 0..<count { forgetDead() }
-        case .resultsDropped(let count): for _ in 0..<count { _ = dropResult() }
+        case .resultsDropped(let numbers): for number in numbers { dropResult(number) }
         case .unkept(let number): ended[number]?.keptUntil = nil
         case .redriven(let number): redrives[number, default: 0] += 1
         default: try replayRest(JournalRecord(record))
@@ -73,6 +73,7 @@ extension Dispatcher {
         var task = change.task
         task.spec = change.hasNewInput ? old.spec.with(input: change.task.spec.input) : old.spec
         task.capability = old.capability
+        taskBytes += task.spec.size - old.spec.size
         let capability = task.capability
         if old.state == .queued { capabilities[capability].queued -= 1 }
         if task.state == .queued { capabilities[capability].queued += 1 }
@@ -159,7 +160,12 @@ extension Dispatcher {
 
     /// Writes records that, replayed into a new machine, give this state.
     public func snapshot(_ emit: ([UInt8]) -> Void) {
-        func write(_ record: JournalRecord) { emit(record.encoded) }
+        snapshotState { emit($0.encoded) }
+        snapshotCircuits { emit($0.encoded) }
+    }
+
+    /// The records of all but the circuits.
+    func snapshotState(_ write: (JournalRecord) -> Void) {
         write(.term(term))
         write(.counters(epoch: lastEpoch, number: lastNumber))
         for key in firstSeen.keys.sorted() {
@@ -204,6 +210,11 @@ extension Dispatcher {
         }
     }
 
+    /// What is spent of each budget in its present period.
+    private var presentSpending: [String: PeriodSpending] {
+        spending.all(replayedSpending, configuration, at: now.wall)
+    }
+
     private func snapshotRegistry(_ write: (JournalRecord) -> Void) {
         for index in capabilities.indices.sorted(by: { capabilities[$0].name < capabilities[$1].name }) {
             let record = capabilities[index]
@@ -224,20 +235,15 @@ extension Dispatcher {
                         executor: executor.name, capability: capabilities[zombie.capability].name.name, zombie))
             }
         }
-        let spent = spending.all.merging(replayedSpending) { _, replayed in replayed }
-        for (name, spent) in spent.sorted(by: { $0.key < $1.key }) {
+        for (name, spent) in presentSpending.sorted(by: { $0.key < $1.key }) {
             write(.spent(budget: name, period: spent.period, amount: spent.amount))
         }
+    }
+
+    private func snapshotCircuits(_ write: (JournalRecord) -> Void) {
         for key in Set(circuits.keys).union(replayedCircuits.keys).sorted() {
             let record = replayedCircuits[key] ?? circuits[key]?.record(at: now)
             write(.circuit(key.capability, executor: key.executor, record))
         }
-    }
-
-    /// A hash of all that the journal keeps: equal for a state and for what its records give.
-    public var stateHash: UInt64 {
-        var hash = TraceHash()
-        snapshot { hash.add($0) }
-        return hash.value
     }
 }

@@ -193,7 +193,8 @@ extension Dispatcher {
     /// The attempt that was taken for lost has an outcome after all.
     private mutating func amendLost(_ number: Int, _ judged: JudgedOutcome, _ report: Report) {
         guard var run = runs[number], var last = run.history.popLast() else { return }
-        run.spent -= last.cost ?? 0
+        let before = last.cost ?? 0
+        run.spent -= before
         last.outcome = judged.error == nil ? "success" : "failed"
         last.error = judged.error
         last.usage = report.usage
@@ -201,6 +202,7 @@ extension Dispatcher {
         run.spent += last.cost ?? 0
         run.history.append(last)
         runs[number] = run
+        correctCost(number, by: (last.cost ?? 0) - before, at: last.startedAt)
     }
 
     private mutating func takeProgress(_ report: Report, _ number: Int) {

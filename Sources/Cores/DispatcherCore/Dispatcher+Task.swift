@@ -38,7 +38,9 @@ extension Dispatcher {
         if task.state == .queued { capabilities[capability].queued += 1 }
         touch(capability: capability)
         if let key = spec.extras?.intent.dedupKey {
-            dedupKeys[DedupKey(workspace: spec.key.workspace, capability: spec.capability, key: key)] = spec.number
+            // In a compacted journal an older task may come after a newer one that took its key over.
+            let place = DedupKey(workspace: spec.key.workspace, capability: spec.capability, key: key)
+            dedupKeys[place] = max(spec.number, dedupKeys[place] ?? 0)
         }
     }
 
@@ -74,6 +76,12 @@ extension Dispatcher {
         enqueue(number)
         setTaskTimer(number)
         setAttemptTimer(number)
+    }
+
+    /// Gives a live task another input.
+    mutating func setSpec(_ number: Int, _ spec: TaskSpec) {
+        taskBytes += spec.size - (tasks[number]?.spec.size ?? 0)
+        tasks[number]?.spec = spec
     }
 
     /// Journals a live task as it is now.
@@ -190,6 +198,7 @@ extension Dispatcher {
     mutating func cancel(_ number: Int, reason: String?, graceMs: Int, by principal: String) -> TaskState? {
         guard let task = tasks[number] else { return ended[number].map { TaskState($0.status) } }
         if task.spec.isPlan, task.state == .running {
+            if reason != nil { runs[number, default: RunRecord()].cancelReason = reason }
             stopPlan(number, Ending(.canceled, cancelError(reason)), reason: reason)
             return tasks[number]?.state ?? ended[number].map { TaskState($0.status) }
         }

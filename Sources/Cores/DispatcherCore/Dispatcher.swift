@@ -79,6 +79,7 @@ public struct Dispatcher: Service {
     var circuitNumbers: [CircuitKey: Int] = [:]
     var lastCircuit = 0
     var quietSuccess: EndMarks = []
+    var quietTask = 0
     var isHeartbeatUp = false
     var rates = RateTable()
     var spending = SpendingTable()
@@ -216,13 +217,17 @@ struct AnswerPlace: Hashable, Sendable {
 }
 
 /// Whose place a dedup key takes.
-struct DedupKey: Hashable, Sendable {
+struct DedupKey: Hashable, Sendable, Comparable {
     /// The workspace.
     var workspace: String
     /// The capability.
     var capability: String
     /// The key.
     var key: String
+
+    static func < (a: DedupKey, b: DedupKey) -> Bool {
+        (a.workspace, a.capability, a.key) < (b.workspace, b.capability, b.key)
+    }
 }
 
 /// Which executor first offered which capability when.

@@ -97,7 +97,7 @@ extension JournalRecord {
         case "d": self = .delivered(fields.tokens)
         case "g": self = .forgotten(try fields.number("v"))
         case "G": self = .forgottenDead(try fields.number("v"))
-        case "h": self = .resultsDropped(try fields.number("v"))
+        case "h": self = .resultsDropped(fields.tokens)
         case "K": self = .unkept(try fields.number("v"))
         case "v": self = .redriven(try fields.number("v"))
         default: try self.init(rest: fields)

@@ -22,8 +22,8 @@ enum JournalRecord: Hashable, Sendable {
     case forgotten(Int)
     /// The oldest dead letters are forgotten.
     case forgottenDead(Int)
-    /// The results of the oldest ended tasks that have one are dropped.
-    case resultsDropped(Int)
+    /// The results of these ended tasks are dropped.
+    case resultsDropped([Int])
     /// A retained result is cleared.
     case unkept(Int)
     /// A dead letter was sent again.
@@ -117,15 +117,10 @@ extension JournalRecord: WireWritable {
 
     private func writeRest(to writer: inout JSONWriter) {
         switch self {
-        case .delivered(let tokens):
-            writer.field("k", "d")
-            writer.key("t")
-            writer.beginArray()
-            for token in tokens { writer.value(token) }
-            writer.endArray()
+        case .delivered(let tokens): writeList("d", tokens, &writer)
+        case .resultsDropped(let numbers): writeList("h", numbers, &writer)
         case .forgotten(let count): writeCount("g", count, &writer)
         case .forgottenDead(let count): writeCount("G", count, &writer)
-        case .resultsDropped(let count): writeCount("h", count, &writer)
         case .unkept(let number): writeCount("K", number, &writer)
         case .redriven(let number): writeCount("v", number, &writer)
         case .seen(let executor, let capability, let at):
@@ -162,6 +157,14 @@ extension JournalRecord: WireWritable {
             writer.field("v", amount)
         default: break
         }
+    }
+
+    private func writeList(_ kind: String, _ list: [Int], _ writer: inout JSONWriter) {
+        writer.field("k", kind)
+        writer.key("t")
+        writer.beginArray()
+        for number in list { writer.value(number) }
+        writer.endArray()
     }
 
     private func writeCount(_ kind: String, _ count: Int, _ writer: inout JSONWriter) {

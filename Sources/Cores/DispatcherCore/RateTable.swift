@@ -75,6 +75,14 @@ struct RateTable: Sendable {
         return latest
     }
 
+    /// The name of a bucket that holds more than its rule allows.
+    func fault(_ configuration: DispatcherConfiguration, at now: MonotonicTime) -> String? {
+        buckets.filter { key, bucket in
+            !configuration.rates.indices.contains(key.rule)
+                || !bucket.isWithin(configuration.rates[key.rule].burst, at: now)
+        }.map(\.key.name).min()
+    }
+
     private static func keys(
         _ capability: String, _ executor: ScopedName, _ configuration: DispatcherConfiguration
     ) -> [Key] {
@@ -165,6 +173,20 @@ struct SpendingTable: Sendable {
         }
     }
 
+    /// After a start: sets aside again what an attempt that is still under way had set aside.
+    mutating func reserve(
+        _ cost: Int, _ spec: TaskSpec, _ configuration: DispatcherConfiguration, grantedAt: WallTime, at now: WallTime
+    ) {
+        for key in keys(spec, configuration) {
+            guard Budget.index(of: grantedAt, key.rule.periodMs) == Budget.index(of: now, key.rule.periodMs) else {
+                continue
+            }
+            var budget = budgets[key] ?? Budget(periodMs: key.rule.periodMs, amount: key.rule.amount, at: now)
+            budget.reserve(cost, at: now)
+            budgets[key] = budget
+        }
+    }
+
     /// What is spent of the budgets a task counts in, by their names in the journal.
     func state(
         of spec: TaskSpec, _ configuration: DispatcherConfiguration
@@ -174,11 +196,21 @@ struct SpendingTable: Sendable {
         }
     }
 
-    /// What is spent of all budgets, by their names in the journal.
-    var all: [String: PeriodSpending] {
+    /// What is spent of all budgets in their present periods, by their names in the journal; `replayed` is what a
+    /// journal that is being read has said so far.
+    func all(
+        _ replayed: [String: PeriodSpending], _ configuration: DispatcherConfiguration, at now: WallTime
+    ) -> [String: PeriodSpending] {
         var all: [String: PeriodSpending] = [:]
-        for (key, budget) in budgets where budget.spent > 0 {
-            all[key.name] = PeriodSpending(period: budget.period, amount: budget.spent)
+        func add(_ name: String, _ spent: PeriodSpending, _ periodMs: Int) {
+            if spent.amount > 0, spent.period == Budget.index(of: now, periodMs) { all[name] = spent }
+        }
+        for rule in configuration.budgets {
+            let key = Key(rule: rule, workspace: rule.workspace ?? "")
+            if let spent = replayed[key.name] { add(key.name, spent, rule.periodMs) }
+            if let own = budgets[key] {
+                add(key.name, PeriodSpending(period: own.period, amount: own.spent), rule.periodMs)
+            }
         }
         return all
     }
@@ -204,6 +236,22 @@ struct SpendingTable: Sendable {
             budget.restore(spent: spent.amount, period: spent.period)
             budgets[key] = budget
         }
+    }
+
+    /// The name of a budget whose attempts under way are expected to cost another sum than it has set aside.
+    func fault(
+        _ tasks: NumberTable<TaskRecord>, _ leases: NumberTable<Lease>, _ configuration: DispatcherConfiguration,
+        at now: WallTime
+    ) -> String? {
+        var sums: [Key: Int] = [:]
+        for number in leases.keys {
+            guard let lease = leases[number], lease.estimate > 0, let spec = tasks[number]?.spec else { continue }
+            for key in keys(spec, configuration)
+            where Budget.index(of: lease.grantedAt, key.rule.periodMs) == budgets[key]?.period {
+                sums[key, default: 0] += lease.estimate
+            }
+        }
+        return budgets.filter { $0.value.reserved != sums[$0.key] ?? 0 }.map(\.key.name).min()
     }
 
     /// Settles an attempt.

@@ -42,6 +42,11 @@ struct TokenBucket: Hashable, Sendable {
     /// Whether it is as full as it can be: then it need not be remembered.
     func isFull(at now: MonotonicTime) -> Bool { level(at: now) == burst * 1000 }
 
+    /// Whether it never holds more than `burst` tokens, nor less than none.
+    func isWithin(_ burst: Int, at now: MonotonicTime) -> Bool {
+        self.burst == burst && thousandths >= 0 && thousandths <= burst * 1000 && at <= now
+    }
+
     private func level(at now: MonotonicTime) -> Int {
         let passed = max(now - at, 0)
         let full = burst * 1000
