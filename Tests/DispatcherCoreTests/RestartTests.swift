@@ -65,6 +65,21 @@ import Wire
         #expect(numbers["cost_total"]?.intValue == 200 && numbers["wasted_cost_total"]?.intValue == 100)
     }
 
+    @Test("I21: what running attempts have set aside of a budget still is after a restart")
+    func whatABudgetHasReservedIsKept() throws {
+        var bench = try Harness(#"{"budgets":[{"workspace":"main","period_ms":3600000,"amount":250}]}"#)
+        bench.online("e1", #"{"name":"c","cost":{"fixed":100}}"#, rest: #""slots":8,"reserved":0"#)
+        for id in ["t1", "t2"] { bench.intent(id) }
+        let work = bench.assignments("e1")
+        for own in work { bench.accept("e1", own) }
+        try bench.restart()
+        bench.intent("t3")
+        #expect(bench.assignments("e1").isEmpty)
+        #expect(try bench.explain("t3").text("/code") == "budget_exceeded")
+        for own in work { bench.report("e1", own, #""type":"outcome","status":"success","cost":10"#) }
+        #expect(bench.assignments("e1").count == 1)
+    }
+
     @Test func aBucketIsEmptyAfterARestart() throws {
         var bench = try Harness(#"{"rates":[{"capability":"c","per_s":1,"burst":3}]}"#)
         bench.online("e1", rest: #""slots":20,"reserved":0"#)
