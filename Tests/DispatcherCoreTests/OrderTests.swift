@@ -94,4 +94,15 @@ import Wire
         case .wait: "wait"
         }
     }
+
+    @Test("I11: a task that its deadline keeps waiting, and that is then assigned, stands in one place")
+    func aTaskSetAsideAndAssignedStandsInOnePlace() throws {
+        var bench = try Harness()
+        bench.online("e1", #"{"name":"c","expected_ms":5000}"#)
+        bench.intent("t1", #"{"deadline_ms":3000}"#)
+        #expect(try bench.explain("t1").text("/code") == "too_slow")
+        let reply = try bench.command("task/assign/t1", #"{"principal":"alice","executor":"e1"}"#)
+        #expect(reply.ok)
+        #expect(bench.core.checkInvariants() == [])
+    }
 }

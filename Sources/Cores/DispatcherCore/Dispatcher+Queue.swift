@@ -33,6 +33,9 @@ extension Dispatcher {
     mutating func leaveQueue(_ task: TaskRecord) {
         _ = lanes.change(task.spec.key.workspace) { $0.remove(task.number) }
         if let key = waitingKey(task.spec) { concurrency[key]?.waiting.remove(task.number) }
+        if !capabilities[task.capability].aside.isEmpty {
+            capabilities[task.capability].aside.removeAll { $0 == task.number }
+        }
         _ = tasks.change(task.number) { $0.demand = -1 }
         settleDemand(task.demand, task.spec.key.workspace)
         passKeyOn(task.spec)
