@@ -78,7 +78,7 @@ let package = Package(
             dependencies: machines + [
                 "Timing", "DispatcherCore", "SchedulerCore", "HeartbeatCore", "MonitorCore", "ExecutorCore",
             ],
-            path: "Sources/Simulation", swiftSettings: pure),
+            path: "Sources/Simulation", exclude: ["README.md"], swiftSettings: pure),
         .target(
             name: "Shell", dependencies: machines + ["CMosquitto", "CPlatform"], path: "Sources/Shell",
             exclude: ["README.md"], swiftSettings: common),

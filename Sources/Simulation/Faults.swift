@@ -32,6 +32,12 @@ public struct Faults: Hashable, Sendable {
         case clockSteps = "clock-steps"
         /// Hostile payloads.
         case garbage
+        /// The disk of the journal is full for a while.
+        case fullDisk = "full-disk"
+        /// A sync of the journal fails.
+        case syncFails = "sync-fails"
+        /// Queues of the broker are short, so that messages are lost.
+        case overflow
     }
 
     /// The faults that are on.
@@ -52,7 +58,7 @@ public struct Faults: Hashable, Sendable {
     public init(drawnFrom random: inout SeededGenerator) {
         kinds = []
         for kind in Kind.allCases where random.chance(1, of: 2) { kinds.insert(kind) }
-        everyMs = random.uniform(1000...15_000)
+        everyMs = random.uniform(1000...8000)
     }
 
     /// The kinds that are on, in their order.

@@ -19,6 +19,10 @@ public struct Temper: Hashable, Sendable {
     public var repeatPercent = 5
     /// Outcomes it sends although its lease is over.
     public var disobeys = false
+    /// A planted bug: as `disobeys`, but it is held to be honest.
+    public var forgetsDeadline = false
+    /// Parts per thousand by which its clock runs fast.
+    public var ratePermille = 0
     /// How long an attempt takes, in ms.
     public var workMs: ClosedRange<Int> = 1...3000
 
@@ -29,14 +33,15 @@ public struct Temper: Hashable, Sendable {
 /// An executor written from the contract alone, apart from the project's own: push and pull, leases, self-fence,
 /// outcomes kept until they are confirmed. Its temper makes it late, forgetful or dishonest.
 public final class ScriptedExecutor {
-    private struct Attempt {
+    struct Attempt {
         var assignment: Assignment
         var end: Int
         var deadline: Int
         var isCanceled = false
+        var isAccepted = false
     }
 
-    private struct Outcome {
+    struct Outcome {
         var topicID: String
         var report: Report
         var nextSend: Int
@@ -46,26 +51,34 @@ public final class ScriptedExecutor {
     public let name: String
     /// How it behaves.
     public var temper = Temper()
-    private let world: World
-    private let history: History
+    let world: World
+    let history: History
     private let workspace: String
-    private var card: Card
-    private let pulls: Bool
+    var card: Card
+    let pulls: Bool
     private let pushes: Bool
-    private let slots: Int
-    private var client: SimulatedClient?
-    private var boot = ""
-    private var conn = 0
-    private var seq = 0
-    private var attempts: [Int: Attempt] = [:]
-    private var unconfirmed: [Int: Outcome] = [:]
-    private var claimSeq: [Int: Int] = [:]
+    let slots: Int
+    var client: SimulatedClient?
+    var boot = ""
+    var conn = 0
+    var seq = 0
+    var attempts: [Int: Attempt] = [:]
+    var unconfirmed: [Int: Outcome] = [:]
+    var claimSeq: [Int: Int] = [:]
     private var highest: [String: Int] = [:]
     private var highestTerm = 0
-    private var isUp = false
-    private var isFrozen = false
+    var isUp = false
+    var isFrozen = false
+    var isAsleep = false
+    private var alarm: Int?
+    var beatTimes: [Int: Int] = [:]
+    var claimTimes: [Int: Int] = [:]
+    /// Claims that wait for their answer, by slot, while `isWatched`.
+    var parked: [Int: History.ParkedClaim] = [:]
+    /// Whether its claims are followed: in the phase without faults.
+    var isWatched = false
     private var held: [InboundMessage] = []
-    private var generation = 0
+    var generation = 0
 
     /// An executor that is down. Its card says what it offers and how.
     public init(_ world: World, _ history: History, name: String, workspace: String, card: Card) {
@@ -79,9 +92,9 @@ public final class ScriptedExecutor {
         slots = card.slots ?? 1
     }
 
-    private var beatMs: Int { card.beatMs ?? Defaults.beatMs }
+    var beatMs: Int { card.beatMs ?? Defaults.beatMs }
 
-    private func topic(_ place: Topic.Place) -> String { Topic(workspace, place).name }
+    func topic(_ place: Topic.Place) -> String { Topic(workspace, place).name }
 
     /// Starts the process under a new boot.
     public func start() {
@@ -98,15 +111,19 @@ public final class ScriptedExecutor {
             world, name: name, username: name, keepsSession: true,
             handlers: SimulatedClient.Handlers(
                 connected: { [weak self] in self?.connected(generation) },
-                disconnected: { [weak self] in self?.reconnect(generation) },
+                disconnected: { [weak self] in
+                    self?.parked.removeAll()
+                    self?.reconnect(generation)
+                },
                 message: { [weak self] message, id in self?.received(message, id, generation) },
                 delivered: { _ in }))
+        isAsleep = false
         connect()
-        tick(generation)
         beatLater(generation)
+        if card.wakeEveryMs != nil { sleepLater(generation) }
     }
 
-    private func connect() {
+    func connect() {
         conn += 1
         let will = OutboundMessage(
             topic: topic(.status(executor: name)), payload: ExecutorStatus(.lost, boot: boot, conn: conn).encoded,
@@ -118,7 +135,7 @@ public final class ScriptedExecutor {
         world.after(world.random.uniform(100...2000)) { [weak self] in
             guard let self, self.generation == generation, self.isUp else { return }
             if self.isFrozen { return self.reconnect(generation) }
-            self.connect()
+            if !self.isAsleep { self.connect() }
         }
     }
 
@@ -149,6 +166,8 @@ public final class ScriptedExecutor {
         attempts.removeAll()
         unconfirmed.removeAll()
         claimSeq.removeAll()
+        beatTimes.removeAll()
+        claimTimes.removeAll()
         held.removeAll()
     }
 
@@ -162,6 +181,7 @@ public final class ScriptedExecutor {
         let messages = held
         held.removeAll()
         for message in messages { take(message) }
+        advance()
     }
 
     /// Cuts its connection.
@@ -171,7 +191,9 @@ public final class ScriptedExecutor {
 
     /// Behaves from now on.
     public func heal() {
+        let ratePermille = temper.ratePermille
         temper = Temper()
+        temper.ratePermille = ratePermille
         temper.transientPercent = 0
         temper.permanentPercent = 0
         temper.refusePercent = 0
@@ -187,7 +209,12 @@ public final class ScriptedExecutor {
     private func received(_ message: InboundMessage, _ id: Int?, _ generation: Int) {
         guard generation == self.generation else { return }
         if let id { client?.acknowledge(id) }
-        if isFrozen { held.append(message) } else { take(message) }
+        if isFrozen {
+            held.append(message)
+        } else {
+            take(message)
+            schedule()
+        }
     }
 
     private func take(_ message: InboundMessage) {
@@ -205,17 +232,18 @@ public final class ScriptedExecutor {
 
     private func take(_ work: WorkMessage) {
         switch work {
-        case .assign(let assignment): begin(assignment, pulled: false)
+        case .assign(let assignment): begin(assignment, pulled: false, from: world.time)
         case .cancel(let attempt, _, _):
             if attempts[attempt.epoch] != nil { attempts[attempt.epoch]?.isCanceled = true }
         case .revoke(let attempt, _):
-            attempts[attempt.epoch] = nil
+            drop(attempt.epoch)
             unconfirmed[attempt.epoch] = nil
         case .beatAck(let ack):
             for pair in ack.revoked {
-                attempts[pair.epoch] = nil
+                drop(pair.epoch)
                 unconfirmed[pair.epoch] = nil
             }
+            if let seq = ack.seq, let sentAt = beatTimes[seq] { renew(sentAt) }
             for pair in ack.confirmed { confirm(pair.epoch) }
             for pair in ack.resend { unconfirmed[pair.epoch]?.nextSend = 0 }
             if ack.code == .notFound {
@@ -239,9 +267,10 @@ public final class ScriptedExecutor {
     }
 
     private func take(_ grant: Contract.Grant, slot: Int) {
+        parked[slot] = nil
         switch grant {
         case .task(let assignment):
-            begin(assignment, pulled: true)
+            begin(assignment, pulled: true, from: claimTimes[slot] ?? world.time)
         case .none(let retryAfterMs, _):
             let generation = generation
             world.after(retryAfterMs) { [weak self] in
@@ -251,28 +280,56 @@ public final class ScriptedExecutor {
         }
     }
 
-    private func begin(_ assignment: Assignment, pulled: Bool) {
+    private func begin(_ assignment: Assignment, pulled: Bool, from sentAt: Int) {
         if let wanted = assignment.boot, wanted != boot { return }
         if assignment.term < highestTerm { return }
         highestTerm = max(highestTerm, assignment.term)
         let key = "\(assignment.principal)/\(assignment.task)"
         if assignment.epoch <= highest[key] ?? -1 { return }
-        if let older = highest[key] { attempts[older] = nil }
+        if let older = highest[key] { drop(older) }
         highest[key] = assignment.epoch
         if !pulled && world.random.chance(temper.refusePercent, of: 100) { return refuse(assignment) }
         let length = world.random.uniform(temper.workMs)
-        history.starts.append(
-            History.Work(
-                time: world.time, executor: name, key: historyKey(assignment), epoch: assignment.epoch))
-        attempts[assignment.epoch] = Attempt(
-            assignment: assignment, end: world.time + length, deadline: world.time + fence(assignment))
+        let attempt = Attempt(assignment: assignment, end: world.time + length, deadline: deadline(assignment, sentAt))
+        history.starts.append(work(attempt))
+        attempts[assignment.epoch] = attempt
         if !(length < 500 && !pulled && world.random.chance(1, of: 3)) {
             report(Report(.accept, epoch: assignment.epoch), assignment.task)
+            attempts[assignment.epoch]?.isAccepted = true
         }
+        noteDeadline(assignment.epoch)
     }
 
-    private func fence(_ assignment: Assignment) -> Int {
-        assignment.leaseMs - max(500, assignment.leaseMs / 10)
+    private func work(_ attempt: Attempt) -> History.Work {
+        History.Work(
+            time: world.time, executor: name, key: historyKey(attempt.assignment), epoch: attempt.assignment.epoch,
+            term: attempt.assignment.term, deadline: attempt.deadline, isLiar: temper.disobeys)
+    }
+
+    /// What is given back, revoked or over is worked on no longer.
+    private func drop(_ epoch: Int) {
+        if attempts.removeValue(forKey: epoch) != nil { history.stopped[epoch] = world.time }
+    }
+
+    private func noteDeadline(_ epoch: Int) {
+        if let attempt = attempts[epoch] { history.deadlines[epoch, default: []].append(work(attempt)) }
+    }
+
+    /// A lease counts from the sending of what renews it, by a clock that may be one percent wrong.
+    func deadline(_ assignment: Assignment, _ sentAt: Int) -> Int {
+        let length = assignment.leaseMs - max(500, assignment.leaseMs / 10)
+        return sentAt + length * 1000 / (1000 + temper.ratePermille)
+    }
+
+    func renew(_ sentAt: Int) {
+        for seq in beatTimes.keys where (beatTimes[seq] ?? 0) <= sentAt { beatTimes[seq] = nil }
+        for epoch in attempts.keys.sorted() {
+            guard let attempt = attempts[epoch] else { continue }
+            let until = deadline(attempt.assignment, sentAt)
+            guard until > attempt.deadline else { continue }
+            attempts[epoch]?.deadline = until
+            noteDeadline(epoch)
+        }
     }
 
     private func historyKey(_ assignment: Assignment) -> History.Key {
@@ -295,24 +352,36 @@ public final class ScriptedExecutor {
 
     // MARK: Time
 
-    private func tick(_ generation: Int) {
-        world.after(100) { [weak self] in
-            guard let self, self.generation == generation, self.isUp else { return }
+    /// Wakes when the next attempt ends or reaches its deadline, or an outcome is to be sent again.
+    private func schedule() {
+        if let alarm { world.cancel(alarm) }
+        alarm = nil
+        var due: Int?
+        for attempt in attempts.values {
+            let end = temper.disobeys || temper.forgetsDeadline ? attempt.end : min(attempt.end, attempt.deadline)
+            due = min(due ?? .max, attempt.isCanceled ? world.time : end)
+        }
+        for outcome in unconfirmed.values { due = min(due ?? .max, outcome.nextSend) }
+        guard let due, isUp else { return }
+        let generation = generation
+        alarm = world.after(due - world.time) { [weak self] in
+            guard let self, self.generation == generation else { return }
+            self.alarm = nil
             if !self.isFrozen { self.advance() }
-            self.tick(generation)
         }
     }
 
     private func advance() {
+        guard isUp, !isFrozen else { return }
         for epoch in attempts.keys.sorted() {
             guard let attempt = attempts[epoch] else { continue }
-            if attempt.isCanceled {
-                finish(epoch, attempt, canceled: true)
-            } else if world.time >= attempt.deadline && !temper.disobeys {
+            if world.time >= attempt.deadline && !temper.disobeys && !temper.forgetsDeadline {
                 history.saw("self-fence")
-                attempts[epoch] = nil
+                drop(epoch)
                 report(Report(.release, epoch: epoch), attempt.assignment.task)
                 if pulls { claimAll() }
+            } else if attempt.isCanceled {
+                finish(epoch, attempt, canceled: true)
             } else if world.time >= attempt.end {
                 finish(epoch, attempt, canceled: false)
             }
@@ -323,17 +392,23 @@ public final class ScriptedExecutor {
             unconfirmed[epoch] = outcome
             send(outcome)
         }
+        schedule()
     }
 
     private func finish(_ epoch: Int, _ attempt: Attempt, canceled: Bool) {
-        attempts[epoch] = nil
+        drop(epoch)
         defer { if pulls { claimAll() } }
         if world.random.chance(temper.silentPercent, of: 100) {
             history.saw("executor silent")
             return
         }
         if !canceled && world.random.chance(temper.releasePercent, of: 100) {
-            report(Report(.release, epoch: epoch), attempt.assignment.task)
+            var release = Report(.release, epoch: epoch)
+            if world.random.chance(1, of: 2) {
+                release.safe = true
+                history.safeEpochs.insert(epoch)
+            }
+            report(release, attempt.assignment.task)
             return
         }
         var outcome = Report(.outcome, epoch: epoch)
@@ -341,8 +416,7 @@ public final class ScriptedExecutor {
         outcome.output = RawJSON { $0.object { $0.field("by", name) } }
         outcome.cost = world.random.uniform(0...100)
         if !canceled { spoil(&outcome) }
-        history.outcomes.append(
-            History.Work(time: world.time, executor: name, key: historyKey(attempt.assignment), epoch: epoch))
+        history.effects.append(work(attempt))
         unconfirmed[epoch] = Outcome(topicID: attempt.assignment.task, report: outcome, nextSend: 0)
     }
 
@@ -360,50 +434,4 @@ public final class ScriptedExecutor {
     }
 
     private func send(_ outcome: Outcome) { report(outcome.report, outcome.topicID) }
-
-    // MARK: Beats and claims
-
-    private func beatLater(_ generation: Int) {
-        world.after(beatMs) { [weak self] in
-            guard let self, self.generation == generation, self.isUp else { return }
-            if !self.isFrozen { self.beat() }
-            self.beatLater(generation)
-        }
-    }
-
-    private func beat() {
-        guard let client, client.isUp else { return }
-        seq += 1
-        var beat = Beat(boot: boot, seq: seq)
-        beat.freeSlots = max(0, slots - attempts.count)
-        beat.leases = attempts.keys.sorted().compactMap { epoch in
-            attempts[epoch].map { LeasePair($0.assignment.task, epoch) }
-        }
-        beat.unconfirmed = unconfirmed.keys.sorted().compactMap { epoch in
-            unconfirmed[epoch].map { LeasePair($0.topicID, epoch) }
-        }
-        client.publish(OutboundMessage(topic: topic(.beat(executor: name)), payload: beat.encoded))
-        // A lease counts from the sending of what renews it.
-        for epoch in attempts.keys.sorted() {
-            guard let attempt = attempts[epoch] else { continue }
-            attempts[epoch]?.deadline = max(attempt.deadline, world.time + fence(attempt.assignment))
-        }
-        if pulls { claimAll() }
-    }
-
-    private func claimAll() {
-        guard pulls, let client, client.isUp else { return }
-        for slot in attempts.count..<max(slots, attempts.count) { claim(slot) }
-    }
-
-    private func claim(_ slot: Int) {
-        guard let client, client.isUp, attempts.count < slots else { return }
-        claimSeq[slot, default: 0] += 1
-        var claim = Claim()
-        claim.seq = claimSeq[slot]
-        claim.boot = boot
-        if world.random.chance(1, of: 2) { claim.waitMs = world.random.uniform(1000...20_000) }
-        client.publish(
-            OutboundMessage(topic: topic(.claim(executor: name, slot: "s\(slot)")), payload: claim.encoded))
-    }
 }

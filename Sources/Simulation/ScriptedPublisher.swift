@@ -20,7 +20,11 @@ public final class ScriptedPublisher {
     private let workspace: String
     private var client: SimulatedClient?
     private var requests: [String: Request] = [:]
-    private var cancels: [String: (payload: [UInt8], answered: Bool)] = [:]
+    private var commands: [String: (topic: String, payload: [UInt8], answered: Bool)] = [:]
+    /// Called with each task that waits for an approval; an operator sets it.
+    public var approvalAsked: ((_ principal: String, _ id: String) -> Void)?
+    /// Called with each result.
+    public var ended: ((_ id: String, _ result: TaskResult) -> Void)?
 
     /// A publisher that is not connected.
     public init(_ world: World, _ history: History, name: String, workspace: String) {
@@ -55,6 +59,11 @@ public final class ScriptedPublisher {
             Subscription(filter: "\(workspace)/martlet1/update/\(name)/#", wantsRetained: false),
             Subscription(filter: "\(workspace)/martlet1/reply/\(name)/#", wantsRetained: false),
         ])
+        guard approvalAsked != nil else { return }
+        client?.subscribe([
+            Subscription(
+                filter: "\(workspace)/martlet1/event/\(EventName.approvalRequested.rawValue)/+", wantsRetained: false)
+        ])
     }
 
     /// Sends an intent and repeats it until it is answered, and again until it has a result.
@@ -88,15 +97,22 @@ public final class ScriptedPublisher {
     public func cancel(_ id: String) {
         var command = DispatcherCommand()
         command.graceMs = world.random.uniform(100...5000)
-        cancels[id] = (command.encoded, false)
-        publishCancel(id)
+        send(command, .task, "cancel", id)
     }
 
-    private func publishCancel(_ id: String) {
-        guard let cancel = cancels[id], !cancel.answered else { return }
-        let topic = Topic(workspace, .command(principal: name, noun: "task", verb: "cancel", id: id)).name
-        client?.publish(OutboundMessage(topic: topic, payload: cancel.payload))
-        world.after(5000) { [weak self] in self?.publishCancel(id) }
+    /// Sends a command and repeats it until it is answered.
+    public func send(_ command: DispatcherCommand, _ noun: Noun, _ verb: String, _ id: String) {
+        let name = "\(noun.rawValue)/\(verb)/\(id)"
+        let topic = Topic(workspace, .command(principal: self.name, noun: noun.rawValue, verb: verb, id: id)).name
+        let isUnderWay = commands[name]?.answered == false
+        commands[name] = (topic, command.encoded, false)
+        if !isUnderWay { publishCommand(name) }
+    }
+
+    private func publishCommand(_ name: String) {
+        guard let command = commands[name], !command.answered else { return }
+        client?.publish(OutboundMessage(topic: command.topic, payload: command.payload))
+        world.after(5000) { [weak self] in self?.publishCommand(name) }
     }
 
     private func take(_ message: InboundMessage) {
@@ -109,13 +125,21 @@ public final class ScriptedPublisher {
             let mayComeBack =
                 result.acceptedAt == nil && (result.error?.code == .busy || result.error?.code == .shuttingDown)
             if !mayComeBack { requests[id]?.isEnded = true }
-        case .reply(_, _, _, let id): cancels[id]?.answered = true
+            ended?(id, result)
+        case .reply(_, let noun, let verb, let id): commands["\(noun)/\(verb)/\(id)"]?.answered = true
+        case .event:
+            guard let event = try? Event(decoding: message.payload), event.event == .approvalRequested,
+                let principal = event.data.flatMap({ JSONValue($0)["principal"]?.stringValue })
+            else { return }
+            approvalAsked?(principal, event.subject)
         default: break
         }
     }
 
     /// Requests that have no terminal answer, in order.
     public var open: [String] { requests.keys.sorted().filter { requests[$0]?.isEnded == false } }
+    /// Commands that have no reply.
+    public var openCommands: Int { commands.values.count { !$0.answered } }
     /// Requests it has sent.
     public var sent: Int { requests.count }
 }

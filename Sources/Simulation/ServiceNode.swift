@@ -45,6 +45,8 @@ public final class ServiceNode<S: Service> {
         case beforeSync
         /// Records are durable, nothing was said.
         case beforePublish
+        /// The sync fails: the socket is closed unwritten, and the journal is read anew.
+        case syncFails
     }
 
     /// The node's name and account.
@@ -69,6 +71,12 @@ public final class ServiceNode<S: Service> {
     public var tamper: ([ServiceEffect]) -> [ServiceEffect] = { $0 }
     /// Changes a message before the core gets it: how planted bugs get in.
     public var tamperMessage: (InboundMessage) -> InboundMessage = { $0 }
+    /// Called with records that have become durable.
+    public var durable: ([[UInt8]]) -> Void = { _ in }
+    /// Called with the inputs of a turn and its effects, when these are carried out.
+    public var spoke: ([ServiceInput], [ServiceEffect]) -> Void = { _, _ in }
+    /// Called with the core and its journal when the process dies with all of its state durable.
+    public var dying: (S, FakeDisk) -> Void = { _, _ in }
     /// A planted bug: publishes and acknowledges before the journal is synced.
     public var speaksBeforeSync = false
     /// Whether the process is stopped without being dead.
@@ -113,7 +121,7 @@ public final class ServiceNode<S: Service> {
             do {
                 try fresh.replay(record)
             } catch {
-                violated("\(name): journal record refused: \(error.reason)")
+                violated("I18: journal record refused: \(error.reason)")
             }
         }
         core = fresh
@@ -137,15 +145,18 @@ public final class ServiceNode<S: Service> {
 
     /// Kills the process at once.
     public func kill(keepsUnsynced: Bool = false, noticeMs: Int = 0) {
-        guard core != nil else { return }
+        guard let core else { return }
         world.note("\(name) is killed")
         world.hash("kill \(name)")
+        if keepsUnsynced { durable(disk.unsynced) }
+        let isWhole = keepsUnsynced || disk.unsynced.isEmpty
         disk.crash(keepsUnsynced: keepsUnsynced)
+        if isWhole { dying(core, disk) }
         archive = nil
         crashArchive()
         client?.kill(noticeMs: noticeMs)
         client = nil
-        core = nil
+        self.core = nil
         inbox.removeAll()
         isFrozen = false
         turn = nil
@@ -171,6 +182,9 @@ public final class ServiceNode<S: Service> {
     public func cut(noticeMs: Int) {
         if let number = client?.connectionNumber { world.drop(number, noticeMs: noticeMs) }
     }
+
+    /// Its disk has no room, or has room again.
+    public func setWritable(_ flag: Bool) { enqueue(.journalWritable(flag), nil, generation) }
 
     /// Moves its wall clock.
     public func step(clockBy ms: Int) {
@@ -223,30 +237,52 @@ public final class ServiceNode<S: Service> {
             if let acknowledge { acknowledgements.append(acknowledge) }
         }
         if let wake = running.nextWake, wake <= now.monotonic { running.handle(.wake, at: now, emitting: &effects) }
-        for sentence in running.checkInvariants() { violated("\(name): \(sentence)") }
+        for sentence in running.checkInvariants() { violated(sentence) }
         core = running
-        carryOut(tamper(effects), acknowledgements)
+        if carryOut(tamper(effects), batch.map(\.0), acknowledgements) {
+            compact()
+            setAlarm()
+        }
     }
 
-    private func carryOut(_ effects: [ServiceEffect], _ acknowledgements: [Int]) {
+    /// False when the process died of it.
+    private func carryOut(_ effects: [ServiceEffect], _ inputs: [ServiceInput], _ acknowledgements: [Int]) -> Bool {
         let point = crashNext
-        if speaksBeforeSync {
-            for effect in effects { apply(effect) }
-            for id in acknowledgements { client?.acknowledge(id) }
+        if speaksBeforeSync { speak(effects, inputs, acknowledgements) }
+        if point == .beforeAppend {
+            die()
+            return false
         }
-        if point == .beforeAppend { return kill() }
         for case .append(let record) in effects { disk.append(record) }
         for case .archive(.record(let record)) in effects { archive?.add(record) }
-        if point == .beforeSync { return kill(keepsUnsynced: world.random.chance(1, of: 2)) }
+        if point == .beforeSync || point == .syncFails {
+            die(keepsUnsynced: world.random.chance(1, of: 2))
+            if point == .syncFails { world.after(100) { [weak self] in self?.start() } }
+            return false
+        }
+        durable(disk.unsynced)
         disk.sync()
         if let event = archive?.commit(at: clock.now(world.time)) { enqueue(.archive(event), nil, generation) }
-        if point == .beforePublish { return kill() }
-        if !speaksBeforeSync {
-            for effect in effects { apply(effect) }
-            for id in acknowledgements { client?.acknowledge(id) }
+        if point == .beforePublish {
+            kill()
+            return false
         }
-        compact()
-        setAlarm()
+        if !speaksBeforeSync { speak(effects, inputs, acknowledgements) }
+        return core != nil
+    }
+
+    /// Dies in the middle of a turn: the state that was worked out is lost with it.
+    private func die(keepsUnsynced: Bool = false) {
+        let compare = dying
+        if !keepsUnsynced { dying = { _, _ in } }
+        kill(keepsUnsynced: keepsUnsynced)
+        dying = compare
+    }
+
+    private func speak(_ effects: [ServiceEffect], _ inputs: [ServiceInput], _ acknowledgements: [Int]) {
+        spoke(inputs, effects)
+        for effect in effects { apply(effect) }
+        for id in acknowledgements { client?.acknowledge(id) }
     }
 
     private func apply(_ effect: ServiceEffect) {

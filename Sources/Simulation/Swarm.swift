@@ -23,14 +23,26 @@ public enum Swarm {
         }
         if service == "heartbeat" { return runHeartbeat(seed: seed, tell: tell) }
         if service == "monitor" { return runMonitor(seed: seed, tell: tell) }
-        let run = DispatcherRun(seed: seed, mutant: mutant) { seed in
-            var configuration = DispatcherConfiguration()
-            configuration.taskEvents = true
-            return Dispatcher(configuration: configuration, seed: seed)
-        }
+        // Every hundredth seed measures shares under a load that never lets up.
+        if mutant?.isOfShares ?? (seed % 100 == 0) { return SharesRun.report(seed: seed, mutant: mutant) }
+        let run = DispatcherRun(seed: seed, mutant: mutant)
         run.world.tell = tell
         return run.run()
     }
+
+    /// What the standard seeds of the dispatcher must have met, at least once in a thousand runs.
+    public static let required = [
+        "lease expired", "late outcome taken", "event TASK_STALE_RESULT", "duplicate intent",
+        "kill between accept and dispatch", "crash beforeAppend", "crash beforeSync", "crash beforePublish",
+        "sync failed", "disk full", "take-over", "take-over of the dispatcher", "broker restart clean",
+        "broker restart oldState", "broker restart empty", "Will after birth", "overflow", "probe lost", "zombie",
+        "clock step", "event APPROVAL_EXPIRED", "event APPROVAL_GRANTED", "event APPROVAL_DENIED", "attached", "plan",
+        "step", "executor sleeps", "self-fence", "outcome repeated late", "result code poison",
+        "result code lease_expired", "result code budget_exceeded", "result code circuit_open", "refused busy",
+        "refused rate_limited", "refused policy_rejected", "command task.assign", "command executor.drain",
+        "command circuit.open", "command task.redrive", "probe of a kill", "probe of a freeze",
+        "circuit open after the faults", "replay compared", "shares measured",
+    ]
 
     /// Plays one run of heartbeat. With `pausedForMs` nothing happens for so long but that heartbeat's process stops now
     /// and then: no executor may be called silent.
@@ -94,6 +106,9 @@ public struct SwarmSummary: Sendable {
             counters.update(name, initial: (0, 0)) { $0 = ($0.total + count, $0.runs + 1) }
         }
     }
+
+    /// What of `required` never happened.
+    public func missing(_ required: [String]) -> [String] { required.filter { counters[$0] == nil } }
 
     /// A table of what happened how often, and in how many runs.
     public var text: String {

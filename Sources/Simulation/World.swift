@@ -29,6 +29,8 @@ public final class World {
     public private(set) var broker: FakeBroker
     /// Called with each message that the broker accepts, before anybody receives it: (publisher's account, message).
     public var observe: (String, InboundMessage) -> Void = { _, _ in }
+    /// Called with the client id whose session is taken over from an older connection.
+    public var tookOver: (String) -> Void = { _ in }
     /// A line for each thing that happens; for replays with `--trace`.
     public var tell: ((String) -> Void)?
     /// One way delay of a packet in ms.
@@ -112,7 +114,10 @@ public final class World {
                 return
             }
             hash("connect \(request.client)")
-            if let evicted = broker.connect(connection, request) { cut(evicted) }
+            if let evicted = broker.connect(connection, request) {
+                tookOver(request.client)
+                cut(evicted)
+            }
             flush()
         }
         return connection

@@ -5,8 +5,10 @@ import Simulation
 struct Options {
     var first: UInt64 = 1
     var count: UInt64 = 100
+    var isStandard = true
     var trace = false
     var mutant: Mutant?
+    var allMutants = false
     var heartbeatMutant: HeartbeatMutant?
     var monitorMutant: MonitorMutant?
     var pausedForMs: Int?
@@ -27,18 +29,21 @@ struct Options {
         martlet-simulate --seed 42 --trace            one run, every message printed
         martlet-simulate --seeds 500 --service scheduler
         martlet-simulate --seeds 500 --service heartbeat
-        martlet-simulate --seeds 200 --mutant NAME    with a planted bug; exits 0 when it is found
+        martlet-simulate --seeds 200 --mutant NAME    with a planted bug; exits 0 when its checker finds it
+        martlet-simulate --seeds 1000 --mutant all    all planted bugs of the dispatcher, one line each
 
         --seeds N    how many runs (100)         --from N    first seed (1)
         --seed N     only this one               --trace     print what happens
         --hashes     print each run's trace hash, for comparing two processes
         --service    dispatcher, scheduler, heartbeat or monitor
-        --mutant     one of: \(Mutant.allCases.map(\.rawValue).joined(separator: " "))
+        --mutant     all, or one of: \(Mutant.allCases.map(\.rawValue).joined(separator: " "))
                      of heartbeat: \(HeartbeatMutant.allCases.map(\.rawValue).joined(separator: " "))
                      of the monitor: \(MonitorMutant.allCases.map(\.rawValue).joined(separator: " "))
         --paused MS  heartbeat only: for so long nothing happens but that its process stops now and then
 
-        Exit 0: nothing was violated. 1: something was; the first lines repeat it. 64: usage.
+        Without --seed and --from the seeds that once found a bug are played first.
+        Exit 0: nothing was violated. 1: something was, and the first lines repeat it; or, in a thousand runs of the
+        dispatcher or more, something that should happen now and then never did. 64: usage.
         """
 
     static func fail(_ text: String) -> Never {
@@ -60,8 +65,8 @@ struct Options {
         while let argument = rest.popFirst() {
             switch argument {
             case "--seeds": count = number(argument)
-            case "--from": first = number(argument)
-            case "--seed": (first, count) = (number(argument), 1)
+            case "--from": (first, isStandard) = (number(argument), false)
+            case "--seed": (first, count, isStandard) = (number(argument), 1, false)
             case "--trace": trace = true
             case "--hashes": hashes = true
             case "--service":
@@ -69,11 +74,7 @@ struct Options {
                 if !["dispatcher", "scheduler", "heartbeat", "monitor"].contains(service) {
                     Options.fail("no service '\(service)'")
                 }
-            case "--mutant":
-                let name = value(argument)
-                (mutant, heartbeatMutant) = (Mutant(rawValue: name), HeartbeatMutant(rawValue: name))
-                monitorMutant = MonitorMutant(rawValue: name)
-                if mutant == nil, heartbeatMutant == nil, monitorMutant == nil { Options.fail("no mutant '\(name)'") }
+            case "--mutant": takeMutant(value(argument))
             case "--paused": pausedForMs = Int(number(argument))
             case "--help":
                 print(Options.usage)
@@ -82,11 +83,72 @@ struct Options {
             }
         }
     }
+
+    private mutating func takeMutant(_ name: String) {
+        if name == "all" {
+            allMutants = true
+            return
+        }
+        (mutant, heartbeatMutant) = (Mutant(rawValue: name), HeartbeatMutant(rawValue: name))
+        monitorMutant = MonitorMutant(rawValue: name)
+        if mutant == nil, heartbeatMutant == nil, monitorMutant == nil { Options.fail("no mutant '\(name)'") }
+    }
+}
+
+/// Plays seeds until the checker of a planted bug finds it; `nil` when it does not.
+func hunt(_ mutant: Mutant, _ options: Options) -> UInt64? {
+    (options.first..<options.first + options.count).first {
+        mutant.isFound(in: Swarm.run(service: "dispatcher", seed: $0, mutant: mutant))
+    }
+}
+
+/// All planted bugs, one line each.
+func huntAll(_ options: Options) -> Never {
+    var missed = 0
+    for mutant in Mutant.allCases {
+        let name = mutant.rawValue + String(repeating: ".", count: max(1, 24 - mutant.rawValue.count))
+        if let seed = hunt(mutant, options) {
+            print("\(mutant.target)\t\(name) found by seed \(seed), after \(seed - options.first + 1) runs")
+        } else {
+            print("\(mutant.target)\t\(name) NOT found in \(options.count) runs")
+            missed += 1
+        }
+        fflush(nil)
+    }
+    exit(missed == 0 ? 0 : 1)
+}
+
+/// Prints what came of a run.
+func tell(_ report: RunReport, _ options: Options) {
+    if options.hashes {
+        print("seed \(report.seed) trace \(String(report.trace, radix: 16)) events \(report.events)")
+    }
+    for violation in report.violations {
+        let command = "martlet-simulate --service \(options.service) --seed \(report.seed) --trace"
+        print(
+            "seed \(report.seed): \(violation)\n    faults: \(report.faults.joined(separator: " "))\n    again: \(command)"
+        )
+    }
+    fflush(nil)
 }
 
 let options = Options(Array(CommandLine.arguments.dropFirst()))
+if options.allMutants { huntAll(options) }
+if let mutant = options.mutant, options.service == "dispatcher" {
+    if let seed = hunt(mutant, options) {
+        tell(Swarm.run(service: "dispatcher", seed: seed, mutant: mutant), options)
+        print("\(mutant.target) found \(mutant.rawValue) after \(seed - options.first + 1) runs")
+        exit(0)
+    }
+    print("\(mutant.target) did NOT find \(mutant.rawValue)")
+    exit(1)
+}
 var summary = SwarmSummary()
-for seed in options.first..<options.first + options.count {
+var seeds = Array(options.first..<options.first + options.count)
+if options.isStandard, options.planted == nil {
+    seeds = KnownBadSeeds.all.filter { $0.service == options.service }.map(\.seed) + seeds
+}
+for seed in seeds {
     let printer: ((String) -> Void)? = options.trace ? { print($0) } : nil
     let report =
         switch options.service {
@@ -94,14 +156,10 @@ for seed in options.first..<options.first + options.count {
             Swarm.runHeartbeat(
                 seed: seed, mutant: options.heartbeatMutant, pausedForMs: options.pausedForMs, tell: printer)
         case "monitor": Swarm.runMonitor(seed: seed, mutant: options.monitorMutant, tell: printer)
-        default: Swarm.run(service: options.service, seed: seed, mutant: options.mutant, tell: printer)
+        default: Swarm.run(service: options.service, seed: seed, tell: printer)
         }
     summary.add(report)
-    if options.hashes { print("seed \(seed) trace \(String(report.trace, radix: 16)) events \(report.events)") }
-    for violation in report.violations {
-        let command = "martlet-simulate --service \(options.service) --seed \(seed) --trace"
-        print("seed \(seed): \(violation)\n    faults: \(report.faults.joined(separator: " "))\n    again: \(command)")
-    }
+    tell(report, options)
     if !report.violations.isEmpty && (options.planted != nil || summary.violated >= 10) { break }
 }
 print(summary.text)
@@ -109,4 +167,7 @@ if let planted = options.planted {
     print(summary.violated > 0 ? "found \(planted) after \(summary.runs) runs" : "\(planted) was NOT found")
     exit(summary.violated > 0 ? 0 : 1)
 }
-exit(summary.violated > 0 ? 1 : 0)
+var missing: [String] = []
+if options.service == "dispatcher", options.count >= 1000 { missing = summary.missing(Swarm.required) }
+for name in missing { print("never happened: \(name)") }
+exit(summary.violated > 0 || !missing.isEmpty ? 1 : 0)

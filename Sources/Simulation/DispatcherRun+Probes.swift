@@ -1,0 +1,118 @@
+import Contract
+import Determinism
+import DispatcherCore
+import Machine
+import Wire
+
+/// What must happen in time once all is well: circuits close again under traffic (I31), work of a dead or frozen
+/// executor goes on elsewhere (I29), zombies end and outcomes are settled (I30).
+extension DispatcherRun {
+    func probe(limit: Int) {
+        probeCircuits(limit: limit)
+        probeLoss(freezes: false, limit: limit)
+        probeLoss(freezes: true, limit: limit)
+        events += world.run(until: world.time + 40_000, limit: max(0, limit - events))
+    }
+
+    private func wait(_ ms: Int, limit: Int, until isDone: () -> Bool = { false }) {
+        let end = world.time + ms
+        while events < limit, world.time < end, !isDone() {
+            events += world.run(until: min(end, world.time + 500), limit: limit - events)
+        }
+    }
+
+    private func send(_ intent: Intent, _ capability: String) -> History.Key {
+        let id = "probe\(nextTask)"
+        nextTask += 1
+        publishers[0].send(intent, capability: capability, id: id)
+        return History.Key(workspace: workspace, principal: publishers[0].name, id: id)
+    }
+
+    // MARK: - I31
+
+    /// Circuits that are retained and not closed.
+    private var openCircuits: [(capability: String, executor: String?)] {
+        world.broker.retained.compactMap { message in
+            guard let topic = Topic(message.topic), case .circuit(let capability, let executor) = topic.place,
+                let view = try? CircuitView(decoding: message.payload), view.state != .closed
+            else { return nil }
+            return (capability, executor)
+        }
+    }
+
+    private func probeCircuits(limit: Int) {
+        guard !openCircuits.isEmpty else { return }
+        history.saw("circuit open after the faults")
+        let end = world.time + 900_000
+        while events < limit, world.time < end, !openCircuits.isEmpty {
+            for circuit in openCircuits {
+                var intent = Intent()
+                intent.executor = circuit.executor
+                intent.deadlineMs = 20_000
+                _ = send(intent, circuit.capability)
+            }
+            wait(15_000, limit: limit)
+        }
+        guard events < limit else { return }
+        for circuit in openCircuits.prefix(2) {
+            let name = "\(circuit.capability)/\(circuit.executor ?? "*")"
+            history.expectations.append(
+                .init(rule: "I31", text: "the circuit \(name) is not closed after 15 min of traffic", isMet: false))
+        }
+    }
+
+    // MARK: - I29
+
+    /// Executors that are pushed to, awake, and alone decide how long they take.
+    private func awake(_ capability: String) -> [ScriptedExecutor] {
+        executors.filter { executor in
+            guard let card = cards[executor.name] else { return false }
+            // Who beats less than three times in a lease loses it by itself.
+            return card.wakeEveryMs == nil && (card.modes ?? [.push]).contains(.push)
+                && card.capabilities.contains {
+                    $0.name == capability && ($0.leaseMs ?? 0) >= 3 * (card.beatMs ?? Defaults.beatMs)
+                }
+        }
+    }
+
+    /// A holder dies, or freezes: another one must have the work in time.
+    private func probeLoss(freezes: Bool, limit: Int) {
+        guard let capability = capabilities.first(where: { awake($0).count >= 2 }), openCircuits.isEmpty,
+            setup.configuration.rates.isEmpty, setup.configuration.budgets.isEmpty, !setup.hasPolicy, events < limit,
+            !cards.values.contains(where: { card in
+                card.capabilities.contains { $0.name == capability && $0.delivery == .atMostOnce }
+            })
+        else { return }
+        for executor in executors { executor.temper.workMs = 50_000...50_000 }
+        var intent = Intent()
+        intent.retry = RetryRule(count: 3, delayMs: 1000)
+        intent.mode = .push
+        let key = send(intent, capability)
+        wait(10_000, limit: limit) { history.starts.contains { $0.key == key } }
+        for executor in executors { executor.temper.workMs = 1...500 }
+        // A beat and an accept later the lease is a running one.
+        wait(6000, limit: limit)
+        guard let start = history.starts.last(where: { $0.key == key }), history.stopped[start.epoch] == nil else {
+            return
+        }
+        let holder = start.executor
+        guard let executor = executors.first(where: { $0.name == holder }),
+            awake(capability).contains(where: { $0 === executor })
+        else { return }
+        let lease = cards[holder]?.capabilities.first { $0.name == capability }?.leaseMs ?? Defaults.leaseMs
+        let allowed = (freezes ? lease : Defaults.willGraceMs) + 1000 + 2500
+        let moment = world.time
+        if freezes { executor.freeze() } else { executor.kill() }
+        wait(allowed, limit: limit) { history.starts.contains { $0.key == key && $0.time > moment } }
+        guard events < limit else { return }
+        history.saw(freezes ? "probe of a freeze" : "probe of a kill")
+        let isMet = history.starts.contains { $0.key == key && $0.time > moment }
+        let what = freezes ? "froze" : "died"
+        history.expectations.append(
+            .init(
+                rule: "I29", text: "\(key.id) was not given anew within \(allowed) ms after \(holder) \(what)",
+                isMet: isMet))
+        if freezes { executor.thaw() } else { executor.start() }
+        wait(60_000, limit: limit) { publishers[0].open.isEmpty }
+    }
+}

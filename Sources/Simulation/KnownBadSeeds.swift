@@ -1,0 +1,22 @@
+/// Seeds that once found a bug; they are played first.
+public enum KnownBadSeeds {
+    /// One of them.
+    public struct Entry: Hashable, Sendable {
+        /// Whose run.
+        public var service: String
+        /// The seed.
+        public var seed: UInt64
+        /// What it found.
+        public var found: String
+    }
+
+    /// All, oldest first. A run whose draws have changed since plays something else under the same seed.
+    public static let all: [Entry] = [
+        Entry(
+            service: "dispatcher", seed: 96, found: "a task that could not run kept a concurrency key's turn for ever"),
+        Entry(
+            service: "dispatcher", seed: 57, found: "a delay grew by as much as the calendar was set back in a restart"),
+        Entry(service: "dispatcher", seed: 152, found: "a lease that ended by its deadline kept the place of a probe"),
+        Entry(service: "scheduler", seed: 36, found: "a slot had two ends"),
+    ]
+}
