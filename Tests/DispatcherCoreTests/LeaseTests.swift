@@ -55,6 +55,33 @@ import Wire
         #expect(bench.core.leases.count == 1)
     }
 
+    /// A broker that ends in good order publishes every Will; the executor has done the work and tells when it is back.
+    @Test func anOfferOutlivesTheWillOfItsExecutor() throws {
+        var bench = try Harness()
+        bench.online("e1")
+        bench.online("e2")
+        bench.intent("t1")
+        let first = bench.assignments("e1").isEmpty ? "e2" : "e1"
+        let own = try bench.assignment(first)
+        bench.status(first, "lost")
+        bench.advance(500)
+        bench.succeed(first, own)
+        #expect(bench.result("t1")?.status == .success)
+        #expect(bench.assignments("e1").count + bench.assignments("e2").count == 1)
+    }
+
+    @Test func anOfferOfALostExecutorIsMadeToAnotherAfterTheGrace() throws {
+        var bench = try Harness()
+        bench.online("e1")
+        bench.intent("t1")
+        _ = try bench.assignment("e1")
+        bench.status("e1", "lost")
+        bench.online("e2")
+        #expect(bench.assignments("e2").isEmpty)
+        bench.advance(1000)
+        #expect(bench.assignments("e2").count == 1)
+    }
+
     @Test func quickWorkNeedsNoAccept() throws {
         var bench = try Harness()
         bench.online("e1")

@@ -243,7 +243,7 @@ extension Dispatcher {
         touch(executor: executor)
     }
 
-    /// Its Will: offers come back, running work after the grace unless it is heard of again.
+    /// Its Will: what it has comes back after the grace unless it is heard of again.
     private mutating func loseExecutor(_ executor: Int) {
         guard !executors[executor].isLost else { return }
         executors[executor].isLost = true
@@ -251,14 +251,10 @@ extension Dispatcher {
         setClaimTimer(executor)
         let grace = executors[executor].card?.willGraceMs ?? Defaults.willGraceMs
         for number in executors[executor].tasks {
-            guard let task = tasks[number], let lease = leases[number] else { continue }
-            if task.spec.delivery == .atMostOnce { continue }
-            if task.state == .offered {
-                loseOffer(number, lease)
-            } else {
-                leases[number]?.lostUntil = now.monotonic + grace
-                setAttemptTimer(number)
-            }
+            guard let task = tasks[number], leases[number] != nil, task.spec.delivery == .atLeastOnce else { continue }
+            // An offer too: a broker that ends in good order publishes every Will, and the executor has done the work.
+            leases[number]?.lostUntil = now.monotonic + grace
+            setAttemptTimer(number)
         }
     }
 
