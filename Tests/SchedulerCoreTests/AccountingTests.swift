@@ -29,6 +29,23 @@ import Wire
         bench.give(.wake)
     }
 
+    /// The clock goes back while nobody has answered for a slot, which then comes once more under the same id.
+    @Test func aSlotThatIsSentAgainBeforeItIsAnsweredCountsOnce() throws {
+        let bench = Bench("2026-11-20T08:59:00.000Z")
+        bench.dispatcher = .away
+        bench.put("s", "cron", #"{"expr":"0 9 * * *"}"#)
+        bench.until("2026-11-20T09:00:10Z")
+        #expect(bench.runs == ["s~20261120T090000Z"])
+        bench.set(clockBy: -4 * 3_600_000)
+        bench.until("2026-11-20T09:00:05Z")
+        bench.dispatcher = .completes
+        bench.pass(120_000)
+        #expect(bench.runs == ["s~20261120T090000Z"])
+        let slots = try bench.state("s").slots
+        #expect(slots.decided == 1 && slots.triggered == 1, "\(slots)")
+        #expect(bench.slotsTold == ["SCHEDULE_TRIGGERED"])
+    }
+
     @Test(arguments: 0..<8)
     func G11_G12_everySlotEndsOnce(seed: Int) throws {
         var random = SeededGenerator(seed: UInt64(seed))

@@ -110,6 +110,9 @@ final class Bench {
             // At least once: one that is sent again has the same id.
             if seenEvents.insert(event.eventID).inserted { events.append(event) }
         case .reply: replies[message.topic] = try? Reply(decoding: message.payload)
+        case .service:
+            // The own record comes back behind all that is retained.
+            answers.append(InboundMessage(topic: message.topic, payload: message.payload))
         case .notify: notes.append(Published(topic: message.topic, message: message, at: wall))
         default: break
         }

@@ -143,6 +143,8 @@ import TimeModel
         #expect(try codes("30 2 * * *", berlin) == [.clockChange])
         #expect(try codes("30 2 * * 1", berlin) == [])
         #expect(try codes("30 * * * *", berlin) == [])
+        #expect(try codes("*/15 2 * * *", berlin) == [.clockChange])
+        #expect(try codes("*/15 * * * *", berlin) == [])
     }
 
     @Test func notesMarkShiftedAndRepeatedSlots() throws {

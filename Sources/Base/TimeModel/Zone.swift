@@ -50,17 +50,34 @@ public enum LocalMoment: Hashable, Sendable {
 ///
 /// The rule that a file's footer gives is unrolled over 400 years, after which the calendar repeats exactly; so every
 /// question is one binary search.
+///
+/// Its data is shared: whoever holds a zone holds one reference.
 public struct Zone: Hashable, Sendable {
+    /// The data of one zone.
+    private final class Table: Sendable {
+        let name: String
+        /// `starts[i]` is the first second of span i; `starts[0]` is `Int.min`.
+        let starts: [Int]
+        /// The offset of each span, an index into `offsets`.
+        let kinds: [UInt8]
+        /// All offsets that occur.
+        let offsets: [ZoneOffset]
+        /// From this second on the spans repeat those of 400 years before; `nil` when the last offset holds for ever.
+        let repeatsFrom: Int?
+
+        init(name: String, starts: [Int], kinds: [UInt8], offsets: [ZoneOffset], repeatsFrom: Int?) {
+            self.name = name
+            self.starts = starts
+            self.kinds = kinds
+            self.offsets = offsets
+            self.repeatsFrom = repeatsFrom
+        }
+    }
+
+    private let table: Table
+
     /// The exact IANA name, such as `Europe/Berlin`.
-    public let name: String
-    /// `starts[i]` is the first second of span i; `starts[0]` is `Int.min`.
-    let starts: [Int]
-    /// The offset of each span, an index into `offsets`.
-    let kinds: [UInt8]
-    /// All offsets that occur.
-    let offsets: [ZoneOffset]
-    /// From this second on the spans repeat those of 400 years before; `nil` when the last offset holds for ever.
-    let repeatsFrom: Int?
+    public var name: String { table.name }
 
     /// The largest distance from UTC of any zone, in seconds; wider data is refused.
     public static let greatestOffset = 26 * 3600 - 1
@@ -73,16 +90,22 @@ public struct Zone: Hashable, Sendable {
         offsets: [ZoneOffset(seconds: 0, isDaylight: false, abbreviation: "UTC")], repeatsFrom: nil)
 
     init(name: String, starts: [Int], kinds: [UInt8], offsets: [ZoneOffset], repeatsFrom: Int?) {
-        self.name = name
-        self.starts = starts
-        self.kinds = kinds
-        self.offsets = offsets
-        self.repeatsFrom = repeatsFrom
+        table = Table(name: name, starts: starts, kinds: kinds, offsets: offsets, repeatsFrom: repeatsFrom)
     }
+
+    /// Whether name and data are the same.
+    public static func == (a: Zone, b: Zone) -> Bool {
+        a.table === b.table
+            || a.name == b.name && a.table.starts == b.table.starts && a.table.kinds == b.table.kinds
+                && a.table.offsets == b.table.offsets && a.table.repeatsFrom == b.table.repeatsFrom
+    }
+
+    /// By name: two releases of one zone are rarely kept together.
+    public func hash(into hasher: inout Hasher) { hasher.combine(name) }
 
     /// Offset, daylight flag and abbreviation at a second since 1970 UTC.
     public func offset(at second: Int) -> ZoneOffset {
-        offsets[Int(kinds[index(of: second - fold(second))])]
+        table.offsets[Int(table.kinds[index(of: second - fold(second))])]
     }
 
     /// What the wall shows at a second since 1970 UTC.
@@ -100,6 +123,7 @@ public struct Zone: Hashable, Sendable {
         let shift = fold(second)
         let index = index(of: second - shift)
         let offset = seconds(ofSpan: index)
+        let starts = table.starts
         var span = ZoneSpan(
             start: starts[index], end: Int.max, offset: offset, seenUntil: Int.min, comesAgainFrom: Int.max)
         span.seenUntil = localSeen(before: index)
@@ -141,13 +165,14 @@ public struct Zone: Hashable, Sendable {
 
     /// How far back a second is looked up: a whole number of 400 years.
     private func fold(_ second: Int) -> Int {
-        guard let repeatsFrom, second >= repeatsFrom else { return 0 }
+        guard let repeatsFrom = table.repeatsFrom, second >= repeatsFrom else { return 0 }
         return ((second - repeatsFrom) / Zone.cycle + 1) * Zone.cycle
     }
 
-    private func seconds(ofSpan index: Int) -> Int { offsets[Int(kinds[index])].seconds }
+    private func seconds(ofSpan index: Int) -> Int { table.offsets[Int(table.kinds[index])].seconds }
 
     private func index(of second: Int) -> Int {
+        let starts = table.starts
         var low = 0
         var high = starts.count
         while high - low > 1 {
@@ -161,6 +186,7 @@ public struct Zone: Hashable, Sendable {
     /// start can matter.
     private func localSeen(before index: Int) -> Int {
         guard index > 0 else { return Int.min }
+        let starts = table.starts
         var seen = starts[index] + seconds(ofSpan: index - 1)
         var earlier = index - 1
         while earlier > 0, starts[earlier] > starts[index] - 2 * Zone.greatestOffset {
@@ -171,6 +197,7 @@ public struct Zone: Hashable, Sendable {
     }
 
     private func localComing(after index: Int) -> Int {
+        let starts = table.starts
         var coming = starts[index + 1] + seconds(ofSpan: index + 1)
         var later = index + 2
         while later < starts.count, starts[later] < starts[index + 1] + 2 * Zone.greatestOffset {

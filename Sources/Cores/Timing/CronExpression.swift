@@ -26,8 +26,8 @@ struct CronTraits: Hashable, Sendable {
     var hasStarStepDay = false
     /// Day and weekday are both restricted: one match is enough.
     var hasEitherDay = false
-    /// A field whose star step does not divide its range, so the last interval is shorter: its name.
-    var unevenStep: String?
+    /// A field whose star step does not divide its range, so the last interval is shorter.
+    var unevenStep: CronField?
 }
 
 /// The days that a day field and a weekday field select.

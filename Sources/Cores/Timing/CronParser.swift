@@ -15,7 +15,7 @@ public struct CronError: Error, Hashable, Sendable {
 }
 
 /// The six fields, in the order of the text.
-enum CronField: Int {
+enum CronField: Int8, Sendable {
     case second, minute, hour, day, month, weekday
 
     /// The least value.
@@ -170,7 +170,7 @@ extension CronExpression {
             }
             if field.kind.rawValue <= CronField.hour.rawValue, field.beginsWithStar { isWildcard = true }
             if field.kind == .day || field.kind == .weekday, field.hasStarStep { starStep = true }
-            if traits.unevenStep == nil, field.hasUnevenStep { traits.unevenStep = field.kind.name }
+            if traits.unevenStep == nil, field.hasUnevenStep { traits.unevenStep = field.kind }
         }
         let isPlain = days.bothMustMatch
         days.bothMustMatch = isPlain || dayStar || weekdayStar

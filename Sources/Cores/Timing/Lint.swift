@@ -61,7 +61,7 @@ extension CronTimeline {
         }
         if let field = traits.unevenStep {
             found.append(
-                .init(.unevenStep, "the step of field \(field) does not divide it: the last distance is shorter"))
+                .init(.unevenStep, "the step of field \(field.name) does not divide it: the last distance is shorter"))
         }
         if expression.firesEverySecond { found.append(.init(.everySecond, "it fires each second")) }
         return found
@@ -76,9 +76,10 @@ extension CronTimeline {
         return overlap == .first && local >= span.comesAgainFrom && local < span.localEnd ? .repeatedFirst : nil
     }
 
-    /// The local date of the first transition within a year that touches a fire time of a fixed-time expression.
+    /// The local date of the first transition within a year that touches a fire time. One that fires in every hour of the
+    /// day goes on as before.
     private func clockChange(now: WallTime) -> CivilDate? {
-        guard !expression.isWildcard else { return nil }
+        guard !expression.isWildcard || expression.hours != (1 << 24) - 1 else { return nil }
         var second = floorDivide(now.milliseconds, 1000)
         let limit = second + 366 * 86_400
         while true {

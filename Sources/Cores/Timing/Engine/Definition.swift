@@ -13,18 +13,10 @@ final class Definition: Sendable {
     let agent: String
     /// What is run.
     let capability: String
-    /// How.
-    let policy: SchedulePolicy
-    /// No more slots than that are triggered.
-    let maxRuns: Int?
     /// Whether it begins active.
     let isEnabled: Bool
-    /// Who is told.
-    let notifications: ScheduleNotifications
-    /// The words of `conditions.environment`.
-    let environment: [String]?
-    /// `conditions.session_active`.
-    let sessionActive: Bool?
+    /// Why it has no slots on this machine.
+    let flaw: DisableReason?
     /// Rises with each change: the revision of the publication that told of it.
     let rev: Int
     /// Who put it first.
@@ -33,18 +25,43 @@ final class Definition: Sendable {
     let anchor: WallTime
     /// The slots.
     let timeline: Timeline
-    /// Weekdays and hours, when there are any.
-    let window: LocalWindow?
     /// Whose clock the day and the custom condition go by.
     let zone: Zone
-    /// The custom condition.
-    let custom: CustomCondition?
-    /// Why it has no slots on this machine.
-    let flaw: DisableReason?
-    /// The fields of `work`, as they go into an intent.
+    /// The fields of `work`, as they go into an intent; empty when there are none.
     private let intentText: [UInt8]
-    /// What makes it a check: one element, or none.
-    private let checks: [CheckRules]
+    /// What only some have: absent when all of it is the default.
+    private let rest: Rest?
+
+    /// The parts of a definition that most do without.
+    private final class Rest: Sendable {
+        let policy: SchedulePolicy
+        let maxRuns: Int?
+        let notifications: ScheduleNotifications
+        let environment: [String]?
+        let sessionActive: Bool?
+        let window: LocalWindow?
+        let custom: CustomCondition?
+        let check: CheckRules?
+
+        /// `nil` when all of it is the default.
+        init?(_ worked: WorkedDefinition) {
+            let document = worked.document
+            policy = document.policy
+            maxRuns = document.bounds.maxRuns
+            notifications = document.notifications
+            environment = document.conditions.environment
+            sessionActive = document.conditions.sessionActive
+            window = worked.window
+            custom = worked.custom
+            check = document.check
+            let isPlain =
+                policy == Rest.policy && maxRuns == nil && notifications == ScheduleNotifications()
+                && document.conditions.isEmpty && check == nil
+            if isPlain { return nil }
+        }
+
+        static let policy = SchedulePolicy()
+    }
 
     /// A definition that was worked out.
     init(_ worked: WorkedDefinition, rev: Int, owner: String) {
@@ -58,23 +75,33 @@ final class Definition: Sendable {
         type = document.type
         agent = document.agent
         capability = document.work.capability
-        policy = document.policy
-        maxRuns = document.bounds.maxRuns
         isEnabled = document.enabled
-        notifications = document.notifications
-        environment = document.conditions.environment
-        sessionActive = document.conditions.sessionActive
-        intentText = document.work.intent.encoded
-        checks = document.check.map { [$0] } ?? []
+        flaw = worked.flaw
+        intentText = document.work.intent == Intent() ? [] : document.work.intent.encoded
+        rest = Rest(worked)
         self.rev = rev
         self.owner = owner
         anchor = worked.anchor
         timeline = worked.timeline
-        window = worked.window
         zone = worked.zone
-        custom = worked.custom
-        flaw = worked.flaw
     }
+
+    /// How.
+    var policy: SchedulePolicy { rest?.policy ?? Rest.policy }
+    /// No more slots than that are triggered.
+    var maxRuns: Int? { rest?.maxRuns }
+    /// Who is told.
+    var notifications: ScheduleNotifications { rest?.notifications ?? ScheduleNotifications() }
+    /// The words of `conditions.environment`.
+    var environment: [String]? { rest?.environment }
+    /// `conditions.session_active`.
+    var sessionActive: Bool? { rest?.sessionActive }
+    /// Weekdays and hours, when there are any.
+    var window: LocalWindow? { rest?.window }
+    /// The custom condition.
+    var custom: CustomCondition? { rest?.custom }
+    /// What makes it a check.
+    var check: CheckRules? { rest?.check }
 
     /// Whether these zones are those that it was worked out with.
     func hasZones(of zones: ZoneCatalog) -> Bool {
@@ -84,10 +111,8 @@ final class Definition: Sendable {
 
     /// Whether no executor is named.
     var isForAny: Bool { agent == ScheduleDocument.anyAgent }
-    /// What makes it a check.
-    var check: CheckRules? { checks.first }
     /// The intent's fields that the document gives.
-    var intent: Intent { (try? Intent(decoding: intentText)) ?? Intent() }
+    var intent: Intent { intentText.isEmpty ? Intent() : (try? Intent(decoding: intentText)) ?? Intent() }
 
     /// The document, read again from its text.
     var document: ScheduleDocument {

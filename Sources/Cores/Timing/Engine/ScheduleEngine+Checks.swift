@@ -222,7 +222,10 @@ extension ScheduleEngine {
     }
 
     /// Whether slots are decided: a scheduler needs its journal for that.
-    var mayDecide: Bool { isJournalWritable || settings.role == .heartbeat }
+    var mayDecide: Bool {
+        // Just connected, somebody else may have taken over; that is known in a moment.
+        (!isConnected || isReady) && (isJournalWritable || settings.role == .heartbeat)
+    }
 
     // Reading.
 

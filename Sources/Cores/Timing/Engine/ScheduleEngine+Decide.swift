@@ -147,6 +147,7 @@ extension ScheduleEngine {
     ) {
         record.isDirty = true
         record.counts.skipped[reason, default: 0] += range.count
+        if range.more { record.hasUncounted = true }
         if range.last >= record.cursor { record.lastSlotRan = false }
         if reason.event == .misfiredSkipped {
             totals.missed += range.count

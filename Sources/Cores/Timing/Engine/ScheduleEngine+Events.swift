@@ -131,7 +131,7 @@ extension ScheduleEngine {
     /// Publishes events as far as the window allows.
     mutating func flushEvents() {
         if outbox.doneUpTo - outbox.journaledUpTo >= Outbox.journalEvery { journalSent() }
-        guard isConnected else { return }
+        guard isReady else { return }
         for item in outbox.take() {
             effects.append(.publish(OutboundMessage(topic: item.topic, payload: item.payload, token: item.seq)))
         }

@@ -35,7 +35,21 @@ extension ScheduleEngine {
         if record.runCount != record.counts.triggered + record.counts.deferred + record.manual {
             broken.append("\(name): the runs do not add up")
         }
+        if let slots = slotsSinceCreation(record), slots != record.slotCounts.decided {
+            broken.append("\(name): \(record.slotCounts.decided) slots are decided, the calendar has \(slots)")
+        }
         return broken
+    }
+
+    /// How many slots lie between creation and cursor: each is in exactly one count. Told of an interval whose rule has
+    /// never changed, where it takes no search, unless some slots were too many to be counted.
+    private func slotsSinceCreation(_ record: ScheduleRecord) -> Int? {
+        guard settings.role == .scheduler, record.definition.rev == 1, !record.hasUncounted,
+            case .interval(let every, let anchor, let first) = record.definition.timeline.rule,
+            record.definition.timeline.notBefore == nil, record.definition.timeline.notAfter == nil
+        else { return nil }
+        func number(_ time: WallTime) -> Int { max(floorDivide(time - anchor, every), first - 1) }
+        return number(record.highest) - number(record.createdAt)
     }
 
     /// Runs that were started under an earlier definition may exceed a lowered limit.

@@ -143,6 +143,7 @@ extension ScheduleEngine {
         writer.field("last_result", record.lastResultAt?.milliseconds)
         writer.field("last_missed", record.lastMissedAt?.milliseconds)
         writer.field("ran", record.lastSlotRan)
+        if record.hasUncounted { writer.field("uncounted", true) }
         writer.field("created", record.createdAt.milliseconds)
         writer.field("updated", record.updatedAt.milliseconds)
         writer.field("disabled", record.disabledAt?.milliseconds)
@@ -252,6 +253,7 @@ extension ScheduleEngine {
         record.lastResultAt = fields.time("last_result")
         record.lastMissedAt = fields.time("last_missed")
         record.lastSlotRan = fields.flag("ran")
+        record.hasUncounted = fields.flag("uncounted")
         record.createdAt = fields.time("created") ?? record.createdAt
         record.updatedAt = fields.time("updated") ?? record.updatedAt
         record.disabledAt = fields.time("disabled")
@@ -297,11 +299,15 @@ extension ScheduleRecord {
     }
 }
 
-/// The fields of one journal record, read in one pass and sorted by kind; lookups only.
+/// The fields of one journal record, read in one pass; there are few, so that a walk finds them faster than a table.
 private struct JournalFields {
-    private var texts: [String: String] = [:]
-    private var numbers: [String: Int] = [:]
-    private var values: [String: RawJSON] = [:]
+    private enum Value {
+        case text(String)
+        case number(Int)
+        case other(RawJSON)
+    }
+
+    private var fields: [(key: String, value: Value)] = []
 
     init(_ raw: RawJSON) throws(WireError) {
         var reader = JSONReader(raw)
@@ -309,28 +315,48 @@ private struct JournalFields {
     }
 
     private init(from reader: inout JSONReader) throws(WireError) {
+        fields.reserveCapacity(32)
         try reader.beginObject()
         while let key = reader.nextKey() {
             switch reader.kind {
-            case .string: texts[key] = try reader.string(limit: .max)
-            case .number: numbers[key] = try reader.int()
-            case .bool: numbers[key] = try reader.bool() ? 1 : 0
-            default: values[key] = reader.raw()
+            case .string: fields.append((key, .text(try reader.string(limit: .max))))
+            case .number: fields.append((key, .number(try reader.int())))
+            case .bool: fields.append((key, .number(try reader.bool() ? 1 : 0)))
+            default: fields.append((key, .other(reader.raw())))
             }
         }
     }
 
-    func text(_ key: String) -> String { texts[key] ?? "" }
-    func optionalText(_ key: String) -> String? { texts[key] }
-    func int(_ key: String) -> Int { numbers[key] ?? 0 }
-    func flag(_ key: String) -> Bool { numbers[key] == 1 }
-    func time(_ key: String) -> WallTime? { numbers[key].map { WallTime(milliseconds: $0) } }
-    func raw(_ key: String) -> RawJSON? { values[key] }
+    private func value(_ key: String) -> Value? {
+        for field in fields where field.key == key { return field.value }
+        return nil
+    }
+
+    func text(_ key: String) -> String { optionalText(key) ?? "" }
+
+    func optionalText(_ key: String) -> String? {
+        if case .text(let text)? = value(key) { return text }
+        return nil
+    }
+
+    func int(_ key: String) -> Int { number(key) ?? 0 }
+    func flag(_ key: String) -> Bool { number(key) == 1 }
+    func time(_ key: String) -> WallTime? { number(key).map { WallTime(milliseconds: $0) } }
+
+    private func number(_ key: String) -> Int? {
+        if case .number(let number)? = value(key) { return number }
+        return nil
+    }
+
+    func raw(_ key: String) -> RawJSON? {
+        if case .other(let raw)? = value(key) { return raw }
+        return nil
+    }
 
     func list<Element>(
         _ key: String, _ element: (inout JSONReader) throws(WireError) -> Element
     ) throws(WireError) -> [Element] {
-        guard let raw = values[key] else { return [] }
+        guard let raw = raw(key) else { return [] }
         var reader = JSONReader(raw)
         var list: [Element] = []
         try reader.beginArray()
@@ -354,13 +380,14 @@ private struct JournalFields {
     }
 
     func open() throws(WireError) -> OpenSlot? {
-        guard let raw = values["open"] else { return nil }
+        guard let raw = raw("open") else { return nil }
         let fields = try JournalFields(raw)
         guard let slot = fields.time("slot"), let due = fields.time("due"), let since = fields.time("since") else {
             return nil
         }
         var open = OpenSlot(
-            slot: slot, due: due, deferred: fields.texts["deferred"].flatMap(SkipReason.init(rawValue:)), since: since)
+            slot: slot, due: due, deferred: fields.optionalText("deferred").flatMap(SkipReason.init(rawValue:)),
+            since: since)
         open.isRepeat = fields.flag("repeat")
         open.isEarly = fields.flag("early")
         return open

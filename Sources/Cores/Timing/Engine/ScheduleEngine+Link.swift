@@ -33,10 +33,25 @@ extension ScheduleEngine {
     mutating func connect(_ now: Now) {
         isConnected = true
         isReady = false
+        readyBy = now.monotonic + ScheduleEngine.readyWithinMs
         nextMetrics = now.monotonic
-        publishRecord(state: .up)
+        // The own record comes back behind all that is retained: also behind that of a process which has taken over.
         effects.append(.subscribe(subscriptions))
+        publishRecord(state: .up)
+        if !isAdopting { effects.append(.subscribe([ownViews])) }
         outbox.resend()
+    }
+
+    /// So long the own record is waited for.
+    static let readyWithinMs = 10_000
+
+    /// All that is retained has come, and nobody newer is there: runs, decisions, events and views go out.
+    mutating func becomeReady(_ now: Now) {
+        guard isConnected, !isReady else { return }
+        isReady = true
+        readyBy = nil
+        // What nobody knows from now on is a stranger's.
+        if settings.adopts { hasHistory = true }
         for key in schedules.keys.sorted() {
             change(key, now) { core, record in
                 core.repeatAll(&record, now)
@@ -47,6 +62,14 @@ extension ScheduleEngine {
         }
         publishAlerts(now)
         publishHeldNotes()
+        effects.append(.ready)
+    }
+
+    /// Own views, of which there may be very many: only when they are taken over they are waited for. One that is lost on
+    /// its way does no harm.
+    private var ownViews: Subscription {
+        let filter = Topic.filter("+", settings.role.noun.rawValue, "+")
+        return Subscription(filter: filter, wantsRetained: true, atLeastOnce: false)
     }
 
     private var subscriptions: [Subscription] {
@@ -71,8 +94,7 @@ extension ScheduleEngine {
                 list.append(Subscription(filter: "\(system)/service/\(service)/+", wantsRetained: true))
             }
         }
-        list.append(
-            Subscription(filter: Topic.filter("+", noun, "+"), wantsRetained: true, atLeastOnce: !isAdopting))
+        if isAdopting { list.append(ownViews) }
         list.append(Subscription(filter: "\(system)/service/\(settings.role.service)/+", wantsRetained: true))
         return list
     }
@@ -83,6 +105,7 @@ extension ScheduleEngine {
     mutating func disconnect() {
         isConnected = false
         isReady = false
+        readyBy = nil
         outbox.resend()
     }
 
@@ -212,12 +235,7 @@ extension ScheduleEngine {
                 .quit(status: 0, reason: "a \(settings.role.service) with the newer term \(record.term) has taken over")
             )
         } else if record.boot == settings.boot, record.state == .up {
-            if !isReady {
-                isReady = true
-                // All that was retained has come: what nobody knows from now on is a stranger's.
-                if settings.adopts { hasHistory = true }
-                effects.append(.ready)
-            }
+            becomeReady(now)
         } else if instance == settings.instance, isConnected, !isEnding {
             publishRecord(state: .up)
         }

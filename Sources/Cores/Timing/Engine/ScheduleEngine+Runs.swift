@@ -15,7 +15,9 @@ extension ScheduleEngine {
             id: record.runID(open.slot), kind: .slot, slot: open.slot, sentAt: now.wall, expiresAt: expires,
             capability: record.definition.capability, body: [])
         run.deferred = open.deferred != nil
-        run.isRepeat = open.isRepeat
+        // Sent again after a step of the clock, unless the first sending is still to be counted.
+        let known = record.runs.first { $0.id == run.id }
+        run.isRepeat = open.isRepeat && known.map { $0.isConfirmed || $0.isRepeat } ?? true
         let origin = RunOrigin(
             trigger: record.definition.trigger, scheduledAt: open.slot, dueAt: open.due, deferred: run.deferred,
             expiresAt: expires)
@@ -54,7 +56,7 @@ extension ScheduleEngine {
         var message = OutboundMessage(topic: topic.name, payload: run.body)
         let left = run.expiresAt - now.wall
         if left > 0 { message.expirySeconds = max(1, left / 1000) }
-        if isConnected { effects.append(.publish(message)) }
+        if isReady { effects.append(.publish(message)) }
         if run.isConfirmed {
             run.resendAt = now.monotonic + Run.liveRepeatMs
         } else {

@@ -18,7 +18,7 @@ extension ScheduleEngine {
     static let viewsPerTurn = 500
 
     private mutating func flushViews(_ now: Now) {
-        guard isConnected, term > 0 else { return }
+        guard isReady, term > 0 else { return }
         var left = ScheduleEngine.viewsPerTurn
         while left > 0, let top = views.first, top.priority <= now.monotonic {
             views.remove(top.key)
@@ -135,6 +135,7 @@ extension ScheduleRecord {
         until = state.until
         counts = state.slots
         counts.pending = 0
+        hasUncounted = true
         runCount = state.runCount
         manual = state.manual
         failures = state.failures

@@ -54,6 +54,8 @@ public struct ScheduleEngine: Service {
     public internal(set) var isConnected = false
     /// Whether all that is retained has come since it is there.
     public internal(set) var isReady = false
+    /// Until when that is waited for.
+    var readyBy: MonotonicTime?
     var isEnding = false
     var isJournalWritable = true
     /// Whether views that nobody knows are cleared: not before something was journaled.
@@ -96,7 +98,11 @@ public struct ScheduleEngine: Service {
 
     /// Decides everything that is due.
     private mutating func runDue(_ now: Now) {
-        guard term > 0, mayDecide else { return }
+        if let readyBy, readyBy <= now.monotonic { becomeReady(now) }
+        guard term > 0 else { return }
+        answerLate(now)
+        endClockAlert(now)
+        guard mayDecide else { return }
         var due: [ScheduleKey] = []
         while outbox.hasRoom, let top = decisions.first, top.moment <= now.wall {
             decisions.set(top.key, nil)
@@ -112,8 +118,6 @@ public struct ScheduleEngine: Service {
         while unconfirmed < Limits.unconfirmedRuns, let held = heldBack.popFirst() {
             change(held.key, now) { core, record in core.decideSlots(&record, now) }
         }
-        answerLate(now)
-        endClockAlert(now)
     }
 
     private func soonest(_ now: Now) -> MonotonicTime? {
@@ -128,8 +132,9 @@ public struct ScheduleEngine: Service {
         }
         if let reply = replies.first { wakes.append(reply.at) }
         if let until = alerts.clockUntil { wakes.append(until) }
+        if let readyBy { wakes.append(readyBy) }
         if isConnected {
-            if let top = views.first { wakes.append(top.priority) }
+            if isReady, let top = views.first { wakes.append(top.priority) }
             wakes.append(nextMetrics)
         }
         return wakes.min().map { max($0, now.monotonic) }

@@ -3,15 +3,43 @@ import TimeModel
 import Wire
 
 /// Names a schedule; ordered by workspace, then id, which also decides between slots of one instant.
+///
+/// Tables and queues hold it many times over, so it is one reference whose hash was worked out once.
 public struct ScheduleKey: Hashable, Comparable, Sendable {
+    private final class Name: Sendable {
+        let workspace: String
+        let name: String
+        let hash: Int
+
+        init(_ workspace: String, _ name: String) {
+            self.workspace = workspace
+            self.name = name
+            hash = Int(truncatingIfNeeded: StableHash.value(workspace, name))
+        }
+    }
+
+    private let value: Name
+
     /// The workspace.
-    public var workspace: String
+    public var workspace: String { value.workspace }
     /// The id in the workspace.
-    public var name: String
+    public var name: String { value.name }
+
+    init(workspace: String, name: String) { value = Name(workspace, name) }
+
+    /// Whether both name the same.
+    public static func == (a: ScheduleKey, b: ScheduleKey) -> Bool {
+        a.value === b.value
+            || a.value.hash == b.value.hash && a.name == b.name && a.workspace == b.workspace
+    }
+
+    /// By workspace and id.
+    public func hash(into hasher: inout Hasher) { hasher.combine(value.hash) }
 
     /// In order of workspaces, then ids.
     public static func < (a: ScheduleKey, b: ScheduleKey) -> Bool {
-        a.workspace == b.workspace ? a.name < b.name : a.workspace < b.workspace
+        if a.value === b.value { return false }
+        return a.workspace == b.workspace ? a.name < b.name : a.workspace < b.workspace
     }
 }
 
@@ -74,54 +102,59 @@ struct ManualRequest: Hashable, Sendable {
     var isConfirmed: Bool
 }
 
+/// What most schedules do not have, or only once they have run: it is held apart, so that the others stay small.
+private struct ScheduleTrace: Hashable, Sendable {
+    var reason: String?
+    var note: String?
+    var until: WallTime?
+    var open: OpenSlot?
+    var last: LastRun?
+    var lastRunAt: WallTime?
+    var lastResultAt: WallTime?
+    var lastMissedAt: WallTime?
+    var overlapSkips = 0
+    var day = 0
+    var dayRuns = 0
+    var disabledAt: WallTime?
+    var requests: [ManualRequest] = []
+    var notes: [RawJSON] = []
+    /// One element, or none for the many that are no checks.
+    var healths: [HealthRecord] = []
+
+    static let none = ScheduleTrace()
+}
+
 /// All that is known of one schedule.
 struct ScheduleRecord: Sendable {
     let key: ScheduleKey
     var definition: Definition
     var status = ScheduleStatus.active
-    var reason: String?
-    var note: String?
-    var until: WallTime?
+    /// Whether the latest decided slot became a run.
+    var lastSlotRan = false
+    /// Whether some slots were too many to be counted.
+    var hasUncounted = false
+    /// Not journaled: whether the state must be journaled in this turn.
+    var isDirty = false
     /// The latest decided slot.
     var cursor: WallTime
     /// The greatest cursor ever: slots up to it were counted.
     var highest: WallTime
-    var open: OpenSlot?
     var runs: [Run] = []
     var counts = SlotCounts()
     var runCount = 0
     var manual = 0
     var failures = 0
-    var last: LastRun?
-    var lastRunAt: WallTime?
-    var lastResultAt: WallTime?
-    /// When a slot was missed last.
-    var lastMissedAt: WallTime?
-    /// Skips for `overlap` in a row.
-    var overlapSkips = 0
-    /// Whether the latest decided slot became a run.
-    var lastSlotRan = false
-    /// The local day that `dayRuns` counts.
-    var day = 0
-    var dayRuns = 0
     /// Triggered slots since the schedule was made or enabled.
     var usedRuns = 0
     var createdAt: WallTime
     var updatedAt: WallTime
-    var disabledAt: WallTime?
-    var requests: [ManualRequest] = []
-    /// The notifications in `memory`, oldest first.
-    var notes: [RawJSON] = []
-    /// What a check has found: one element, or none for the many that are no checks.
-    private var healths: [HealthRecord] = []
     /// Rises with each change that is journaled.
     var rev = 0
-
     /// Not journaled: when the view was published last, and a hash of what was published.
     var viewedAt: MonotonicTime?
     var viewHash: UInt64 = 0
-    /// Not journaled: whether the state must be journaled in this turn.
-    var isDirty = false
+    /// One element, or none.
+    private var traces: [ScheduleTrace] = []
 
     init(key: ScheduleKey, definition: Definition, cursor: WallTime, now: WallTime) {
         self.key = key
@@ -132,10 +165,101 @@ struct ScheduleRecord: Sendable {
         updatedAt = now
     }
 
+    private mutating func keep(_ change: (inout ScheduleTrace) -> Void) {
+        if !traces.isEmpty { return change(&traces[0]) }
+        var fresh = ScheduleTrace.none
+        change(&fresh)
+        if fresh != .none { traces = [fresh] }
+    }
+
+    /// Why it is not active.
+    var reason: String? {
+        get { traces.isEmpty ? ScheduleTrace.none.reason : traces[0].reason }
+        set { keep { $0.reason = newValue } }
+    }
+
+    /// What was said when it was paused.
+    var note: String? {
+        get { traces.isEmpty ? ScheduleTrace.none.note : traces[0].note }
+        set { keep { $0.note = newValue } }
+    }
+
+    /// When it resumes by itself.
+    var until: WallTime? {
+        get { traces.isEmpty ? ScheduleTrace.none.until : traces[0].until }
+        set { keep { $0.until = newValue } }
+    }
+
+    /// The slot that waits.
+    var open: OpenSlot? {
+        get { traces.isEmpty ? ScheduleTrace.none.open : traces[0].open }
+        set { keep { $0.open = newValue } }
+    }
+
+    /// The last run whose result is known.
+    var last: LastRun? {
+        get { traces.isEmpty ? ScheduleTrace.none.last : traces[0].last }
+        set { keep { $0.last = newValue } }
+    }
+
+    /// When a run began last.
+    var lastRunAt: WallTime? {
+        get { traces.isEmpty ? ScheduleTrace.none.lastRunAt : traces[0].lastRunAt }
+        set { keep { $0.lastRunAt = newValue } }
+    }
+
+    /// When a result came last.
+    var lastResultAt: WallTime? {
+        get { traces.isEmpty ? ScheduleTrace.none.lastResultAt : traces[0].lastResultAt }
+        set { keep { $0.lastResultAt = newValue } }
+    }
+
+    /// When a slot was missed last.
+    var lastMissedAt: WallTime? {
+        get { traces.isEmpty ? ScheduleTrace.none.lastMissedAt : traces[0].lastMissedAt }
+        set { keep { $0.lastMissedAt = newValue } }
+    }
+
+    /// Skips for `overlap` in a row.
+    var overlapSkips: Int {
+        get { traces.isEmpty ? ScheduleTrace.none.overlapSkips : traces[0].overlapSkips }
+        set { keep { $0.overlapSkips = newValue } }
+    }
+
+    /// The local day that `dayRuns` counts.
+    var day: Int {
+        get { traces.isEmpty ? ScheduleTrace.none.day : traces[0].day }
+        set { keep { $0.day = newValue } }
+    }
+
+    /// Triggered slots in that day.
+    var dayRuns: Int {
+        get { traces.isEmpty ? ScheduleTrace.none.dayRuns : traces[0].dayRuns }
+        set { keep { $0.dayRuns = newValue } }
+    }
+
+    /// When it was disabled.
+    var disabledAt: WallTime? {
+        get { traces.isEmpty ? ScheduleTrace.none.disabledAt : traces[0].disabledAt }
+        set { keep { $0.disabledAt = newValue } }
+    }
+
+    /// Runs by hand, oldest first.
+    var requests: [ManualRequest] {
+        get { traces.isEmpty ? ScheduleTrace.none.requests : traces[0].requests }
+        set { keep { $0.requests = newValue } }
+    }
+
+    /// The notifications in `memory`, oldest first.
+    var notes: [RawJSON] {
+        get { traces.isEmpty ? ScheduleTrace.none.notes : traces[0].notes }
+        set { keep { $0.notes = newValue } }
+    }
+
     /// What a check has found.
     var health: HealthRecord {
-        get { healths.first ?? HealthRecord() }
-        set { healths = newValue == HealthRecord() ? [] : [newValue] }
+        get { traces.isEmpty ? HealthRecord() : traces[0].healths.first ?? HealthRecord() }
+        set { keep { $0.healths = newValue == HealthRecord() ? [] : [newValue] } }
     }
 
     var policy: SchedulePolicy { definition.policy }
