@@ -143,6 +143,13 @@ public final class ServiceNode<S: Service> {
         client?.connect(will: fresh.will())
     }
 
+    /// Begins with what another process has made durable so far: a copy of its disk and its clock.
+    public func inherit(_ other: ServiceNode<S>) {
+        disk = other.disk
+        disk.crash(keepsUnsynced: false)
+        clock = other.clock
+    }
+
     /// Kills the process at once.
     public func kill(keepsUnsynced: Bool = false, noticeMs: Int = 0) {
         guard let core else { return }

@@ -11,16 +11,7 @@ public enum Swarm {
     public static func run(
         service: String, seed: UInt64, mutant: Mutant? = nil, tell: ((String) -> Void)? = nil
     ) -> RunReport {
-        if service == "scheduler" {
-            let run = SchedulerRun(seed: seed) { seed in
-                var settings = SchedulerSettings()
-                settings.boot = "s\(seed % 1_000_000_007)"
-                settings.operators = ["op"]
-                return SchedulerCore(settings: settings)
-            }
-            run.world.tell = tell
-            return run.run()
-        }
+        if service == "scheduler" { return runScheduler(seed: seed, tell: tell) }
         if service == "heartbeat" { return runHeartbeat(seed: seed, tell: tell) }
         if service == "monitor" { return runMonitor(seed: seed, tell: tell) }
         // Every hundredth seed measures shares under a load that never lets up.
@@ -43,6 +34,20 @@ public enum Swarm {
         "command circuit.open", "command task.redrive", "probe of a kill", "probe of a freeze",
         "circuit open after the faults", "replay compared", "shares measured",
     ]
+
+    /// Plays one run of the scheduler.
+    public static func runScheduler(
+        seed: UInt64, mutant: SchedulerMutant? = nil, tell: ((String) -> Void)? = nil
+    ) -> RunReport {
+        let run = SchedulerRun(seed: seed, mutant: mutant) { seed in
+            var settings = SchedulerSettings()
+            settings.boot = "s\(seed % 1_000_000_007)"
+            settings.operators = ["op"]
+            return SchedulerCore(settings: settings)
+        }
+        run.world.tell = tell
+        return run.run()
+    }
 
     /// Plays one run of heartbeat. With `pausedForMs` nothing happens for so long but that heartbeat's process stops now
     /// and then: no executor may be called silent.

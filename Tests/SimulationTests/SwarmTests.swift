@@ -30,6 +30,12 @@ import Testing
         arguments: [UInt64](1...6) + [258, 319])
     func heartbeat(_ seed: UInt64) { #expect(Swarm.runHeartbeat(seed: seed).violations == []) }
 
+    @Test("H9, B8: a planted bug of the scheduler is found", arguments: SchedulerMutant.allCases)
+    func aPlantedBugOfTheScheduler(_ mutant: SchedulerMutant) {
+        let found = (1...200).first { !Swarm.runScheduler(seed: UInt64($0), mutant: mutant).violations.isEmpty }
+        #expect(found != nil, "\(mutant.rawValue) went unnoticed")
+    }
+
     @Test(
         "S3-16: in an hour in which only heartbeat's process stops, nobody is called silent", arguments: [UInt64](1...2)
     )

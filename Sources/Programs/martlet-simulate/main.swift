@@ -12,6 +12,7 @@ struct Options {
     var heartbeatMutant: HeartbeatMutant?
     var monitorMutant: MonitorMutant?
     var pausedForMs: Int?
+    var schedulerMutant: SchedulerMutant?
     var service = "dispatcher"
     var hashes = false
 
@@ -20,6 +21,7 @@ struct Options {
         switch service {
         case "heartbeat": heartbeatMutant?.rawValue
         case "monitor": monitorMutant?.rawValue
+        case "scheduler": schedulerMutant?.rawValue
         default: mutant?.rawValue
         }
     }
@@ -37,6 +39,7 @@ struct Options {
         --hashes     print each run's trace hash, for comparing two processes
         --service    dispatcher, scheduler, heartbeat or monitor
         --mutant     all, or one of: \(Mutant.allCases.map(\.rawValue).joined(separator: " "))
+                     of scheduler: \(SchedulerMutant.allCases.map(\.rawValue).joined(separator: " "))
                      of heartbeat: \(HeartbeatMutant.allCases.map(\.rawValue).joined(separator: " "))
                      of the monitor: \(MonitorMutant.allCases.map(\.rawValue).joined(separator: " "))
         --paused MS  heartbeat only: for so long nothing happens but that its process stops now and then
@@ -91,7 +94,10 @@ struct Options {
         }
         (mutant, heartbeatMutant) = (Mutant(rawValue: name), HeartbeatMutant(rawValue: name))
         monitorMutant = MonitorMutant(rawValue: name)
-        if mutant == nil, heartbeatMutant == nil, monitorMutant == nil { Options.fail("no mutant '\(name)'") }
+        schedulerMutant = SchedulerMutant(rawValue: name)
+        if mutant == nil, heartbeatMutant == nil, monitorMutant == nil, schedulerMutant == nil {
+            Options.fail("no mutant '\(name)'")
+        }
     }
 }
 
@@ -156,6 +162,7 @@ for seed in seeds {
             Swarm.runHeartbeat(
                 seed: seed, mutant: options.heartbeatMutant, pausedForMs: options.pausedForMs, tell: printer)
         case "monitor": Swarm.runMonitor(seed: seed, mutant: options.monitorMutant, tell: printer)
+        case "scheduler": Swarm.runScheduler(seed: seed, mutant: options.schedulerMutant, tell: printer)
         default: Swarm.run(service: options.service, seed: seed, tell: printer)
         }
     summary.add(report)
