@@ -47,7 +47,12 @@ final class BenchSchedules {
         let report = BenchScheduleReport(session)
         report.head()
         let directory = ZoneDirectory(session.invocation.text("tzdir") ?? ZoneDirectory.standardPath)
-        report.timing(BenchTiming(zones: directory.catalog(), now: SystemClock.wall))
+        let zones = directory.catalog()
+        let many = session.invocation.integer("schedules") ?? 10_000
+        // First, while the memory of this process is its own.
+        let engine = BenchEngine(zones: zones, now: SystemClock.wall, count: many).measure()
+        report.timing(BenchTiming(zones: zones, now: SystemClock.wall))
+        report.engine(engine)
         if session.invocation.has("no-broker") { return .done }
         let base = session.invocation.text("dir") ?? "\(UserFolders.state(session.environment))/bench"
         let absolute = base.hasPrefix("/") ? base : "\(FileManager.default.currentDirectoryPath)/\(base)"
@@ -75,6 +80,8 @@ final class BenchSchedules {
         var brokerMs: Int
         var loadMs: Int
         var restartMs: Int
+        /// With `--adopt`, from the retained documents; only with all schedules.
+        var adoptMs: Int?
     }
 
     private func measure(_ report: BenchScheduleReport) throws(Failure) -> ExitStatus {
@@ -91,13 +98,18 @@ final class BenchSchedules {
         report.columns()
         var known = 0
         for count in Set([min(schedules, 10_000), schedules]).sorted() {
-            let rate = try load.put(known..<count, of: count, atATime: BenchSchedules.putsAtATime)
+            let rate = try load.put(known..<count, atATime: BenchSchedules.putsAtATime)
             known = count
             try load.run(seconds: 12)
             var figures = try lateness(load, process, count)
             figures.putsPerSecond = rate
             figures.bytesEach = (ProcessUsage.of(process.process).residentKiB - empty) * 1024 / count
-            figures.restartMs = try restart(process, client)
+            figures.restartMs = try restart(process, process, client)
+            if count == schedules {
+                let heir = try schedulerProcess(["--adopt"], state: "heir")
+                defer { heir.end(graceMs: 10_000) }
+                figures.adoptMs = try restart(process, heir, client)
+            }
             report.row(figures)
         }
         return .done
@@ -114,14 +126,16 @@ final class BenchSchedules {
         return Figures(
             schedules: count, putsPerSecond: 0, bytesEach: 0, lateness: BenchLatencies(load.latenesses),
             slots: load.latenesses.count, seconds: seconds, ownMs: after[0] - before[0], brokerMs: after[1] - before[1],
-            loadMs: after[2] - before[2], restartMs: 0)
+            loadMs: after[2] - before[2], restartMs: 0, adoptMs: nil)
     }
 
-    private func schedulerProcess() throws(Failure) -> ManagedProcess {
+    private func schedulerProcess(
+        _ more: [String] = [], state: String = "scheduler"
+    ) throws(Failure) -> ManagedProcess {
         let program = try UpPrograms(directory: folder, environment: session.environment).find("martlet-scheduler")
-        let flags = broker.flags(for: "scheduler") + ["--state-directory", "\(folder)/scheduler"]
+        let flags = broker.flags(for: "scheduler") + ["--state-directory", "\(folder)/\(state)"]
         return ManagedProcess(
-            "scheduler", [program] + flags, environment: session.environment, log: "\(folder)/log/scheduler.log")
+            "scheduler", [program] + flags + more, environment: session.environment, log: "\(folder)/log/scheduler.log")
     }
 
     private func start(_ process: ManagedProcess, _ client: BusClient) throws(Failure) {
@@ -131,12 +145,14 @@ final class BenchSchedules {
     }
 
     /// From the start of the process until it says that it is up, with everything armed.
-    private func restart(_ process: ManagedProcess, _ client: BusClient) throws(Failure) -> Int {
-        process.end(graceMs: 10_000)
+    private func restart(
+        _ old: ManagedProcess, _ new: ManagedProcess, _ client: BusClient
+    ) throws(Failure) -> Int {
+        old.end(graceMs: 10_000)
         let readiness = try ServiceReadiness(client)
         let began = BenchClock.now
-        try process.start()
-        try readiness.await([process], withinMs: 60_000, checking: [process])
+        try new.start()
+        try readiness.await([new], withinMs: 180_000, checking: [new])
         return (BenchClock.now - began) / 1000
     }
 }
@@ -197,9 +213,9 @@ final class BenchScheduleLoad {
         loop.publish(answerer, Topic(Names.defaultWorkspace, place).name, payload)
     }
 
-    /// A schedule every minute; so many of them share the minute evenly.
-    private func document(_ index: Int, of count: Int) -> [UInt8] {
-        let first = WallTime(milliseconds: start + index * BenchSchedules.everyMs / count).rfc3339
+    /// A schedule every minute; all of them share the minute evenly.
+    private func document(_ index: Int) -> [UInt8] {
+        let first = WallTime(milliseconds: start + index * 37_813 % BenchSchedules.everyMs).rfc3339
         return Array(
             """
             {"type":"interval","spec":{"every_ms":\(BenchSchedules.everyMs),"start_at":"\(first)"},\
@@ -209,7 +225,7 @@ final class BenchScheduleLoad {
     }
 
     /// Puts schedules and returns how many were put per second.
-    func put(_ range: Range<Int>, of count: Int, atATime: Int) throws(Failure) -> Int {
+    func put(_ range: Range<Int>, atATime: Int) throws(Failure) -> Int {
         answered = 0
         let began = BenchClock.now
         var next = range.lowerBound
@@ -217,7 +233,7 @@ final class BenchScheduleLoad {
         while answered < range.count {
             while next < range.upperBound, next - range.lowerBound - answered < atATime {
                 let place = Topic.Place.command(principal: owner, noun: "schedule", verb: "put", id: "s\(next)")
-                loop.publish(putter, Topic(Names.defaultWorkspace, place).name, document(next, of: count))
+                loop.publish(putter, Topic(Names.defaultWorkspace, place).name, document(next))
                 next += 1
             }
             try loop.turn(waitMs: 100)
@@ -244,7 +260,7 @@ final class BenchScheduleLoad {
 struct BenchScheduleReport {
     private let session: Session
     private var terminal: Terminal { session.terminal }
-    private static let widths = [11, 8, 12, 22, 9, 28]
+    private static let widths = [11, 8, 12, 22, 9, 32, 9]
 
     /// A report for a session.
     init(_ session: Session) { self.session = session }
@@ -290,6 +306,37 @@ struct BenchScheduleReport {
                 + Durations.text(year.passedMs))
     }
 
+    /// A whole scheduler by itself.
+    func engine(_ figures: BenchEngine.Figures) {
+        if session.wantsJSON {
+            return terminal.print(
+                RawJSON {
+                    $0.object { writer in
+                        writer.field("schedules", figures.count)
+                        writer.field("puts_per_second", figures.putsPerSecond)
+                        writer.field("bytes_each", figures.bytesEach)
+                        writer.field("payload_bytes_each", figures.payloadEach)
+                        writer.field("records", figures.records)
+                        writer.field("replay_ms", figures.replayMs)
+                        writer.field("replay_armed_ms", figures.replayArmedMs)
+                        writer.field("adopt_ms", figures.adoptMs)
+                        writer.field("adopt_armed_ms", figures.adoptArmedMs)
+                    }
+                }.bytes)
+        }
+        terminal.print(
+            "put     \(figures.putsPerSecond) per second, \(figures.count) schedules: document to journal record")
+        terminal.print(
+            "memory  \(figures.bytesEach - figures.payloadEach) bytes a schedule, and \(figures.payloadEach) of document"
+        )
+        terminal.print(
+            "replay  \(figures.records) records in \(Durations.text(figures.replayMs)), all armed "
+                + "\(Durations.text(figures.replayArmedMs)) after the last")
+        terminal.print(
+            "adopt   \(figures.count) retained documents in \(Durations.text(figures.adoptMs)), all armed "
+                + "\(Durations.text(figures.adoptArmedMs)) after the last")
+    }
+
     private func pair(_ times: BenchTiming.Nanoseconds) -> String {
         "\(BenchTiming.Nanoseconds.text(times.median)) median, \(BenchTiming.Nanoseconds.text(times.worst)) worst"
     }
@@ -304,13 +351,14 @@ struct BenchScheduleReport {
         terminal.print("")
         line([
             "SCHEDULES", "PUT/S", "BYTES EACH", "LATE p50, p99", "SLOTS/S", "CPU us/slot: own, broker, load", "RESTART",
+            "ADOPT",
         ])
     }
 
     private func line(_ cells: [String]) {
         var text = ""
         for (index, cell) in cells.enumerated() {
-            text += index == cells.count - 1 ? cell : cell.padded(to: BenchScheduleReport.widths[min(index, 5)] + 2)
+            text += index == cells.count - 1 ? cell : cell.padded(to: BenchScheduleReport.widths[index] + 2)
         }
         terminal.print(text)
     }
@@ -324,7 +372,7 @@ struct BenchScheduleReport {
         line([
             String(figures.schedules), String(figures.putsPerSecond), String(figures.bytesEach), pair(figures.lateness),
             String(figures.slots / max(1, figures.seconds)), cpu.joined(separator: ", "),
-            Durations.text(figures.restartMs),
+            Durations.text(figures.restartMs), figures.adoptMs.map(Durations.text) ?? "-",
         ])
     }
 
@@ -341,6 +389,7 @@ struct BenchScheduleReport {
                 writer.field("broker_cpu_ms", figures.brokerMs)
                 writer.field("load_cpu_ms", figures.loadMs)
                 writer.field("restart_ms", figures.restartMs)
+                writer.field("adopt_ms", figures.adoptMs)
             }
         }.bytes
     }

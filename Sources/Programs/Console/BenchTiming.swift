@@ -182,8 +182,11 @@ private struct BenchLife {
         effects.removeAll(keepingCapacity: true)
         for case .publish(let message) in wanted {
             if let token = message.token { give(.delivered(token: token)) }
-            guard let topic = Topic(message.topic), case .intent(let principal, let capability, let id) = topic.place
-            else { continue }
+            guard let topic = Topic(message.topic) else { continue }
+            if case .service = topic.place {
+                give(.message(InboundMessage(topic: message.topic, payload: message.payload)))
+            }
+            guard case .intent(let principal, let capability, let id) = topic.place else { continue }
             runs.insert(id)
             let result = TaskResult(task: id, status: .success, finishedAt: wall)
             let answer = Topic(topic.workspace, .result(principal: principal, capability: capability, id: id)).name

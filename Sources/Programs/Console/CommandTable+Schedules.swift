@@ -157,7 +157,7 @@ extension CommandTable {
             flags: [
                 Flag("schedules", .integer(1), "so many, after 10000 of them; 10000"),
                 Flag("seconds", .integer(1), "how long their slots are watched; 20"),
-                Flag("no-broker", .none, "only the timing engine"),
+                Flag("no-broker", .none, "only the timing engine, and a scheduler by itself"),
                 Flag("dir", .text("FOLDER"), "where the state lies meanwhile; ~/.local/state/martlet/bench"),
                 zoneFolderFlag,
             ],
@@ -170,7 +170,9 @@ extension CommandTable {
             details: [
                 "Lateness is from the moment a run is due to its intent's arrival at a subscriber, on the same clock. The "
                     + "subscriber answers each run as the dispatcher would. Bytes are resident memory of the scheduler "
-                    + "above that of an empty one; restart is from its start until it says that it is up."
+                    + "above that of an empty one; restart is from its start until it says that it is up, adopt the same "
+                    + "with an empty journal and --adopt. Without a broker, memory is that of this process, less the "
+                    + "documents."
             ], action: BenchSchedules.run),
         Command(
             "bench history", "measures a monitor on a private broker: records, disk, memory, questions, kills",

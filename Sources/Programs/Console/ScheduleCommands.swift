@@ -1,6 +1,7 @@
 import Contract
 import Shell
 import TimeModel
+import Timing
 import Wire
 
 /// `martlet schedule`, but for `preview` and `zone`.
@@ -21,7 +22,11 @@ enum ScheduleCommands {
         }
         let data = answer.reply.data.map { JSONValue($0) } ?? .null
         session.terminal.print("\(name) is \(line(data, session))")
-        showNext(name, session)
+        switch TaskText.field(data["state"] ?? .null, "status") {
+        case ScheduleStatus.active.rawValue: showNext(name, session)
+        case ScheduleStatus.paused.rawValue: session.terminal.print("  martlet schedule resume \(name)")
+        default: session.terminal.print("  martlet schedule enable \(name)")
+        }
         sayWarnings(data, session)
         return .done
     }
@@ -40,12 +45,23 @@ enum ScheduleCommands {
         var table = TextTable()
         let isLocal = slots.contains { !TaskText.field($0, "local").hasSuffix("+00:00") }
         for slot in slots {
-            let notes = TaskText.field(slot, "note").split(separator: "_").joined(separator: " ")
+            let notes = note(TaskText.field(slot, "note"))
             let instant = TaskText.field(slot, "slot").replacing(".000", with: "")
             let local = isLocal ? clock(TaskText.field(slot, "local")) : ""
             table.add([local, instant, notes].filter { !$0.isEmpty })
         }
         return table.lines()
+    }
+
+    /// What is odd about a slot, in words.
+    private static func note(_ word: String) -> String {
+        switch SlotNote(rawValue: word) {
+        case .gapShifted?: "clocks jump over its time"
+        case .repeatedFirst?: "comes twice; this is the first"
+        case .outsideHours?: "outside active_hours: will be skipped"
+        case .outsideDays?: "not one of days_of_week: will be skipped"
+        case nil: word
+        }
     }
 
     /// A local time for people: `2026-11-23 09:00:00 +01:00`.
