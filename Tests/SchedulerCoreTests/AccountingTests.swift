@@ -33,7 +33,7 @@ import Wire
     @Test func aSlotThatIsSentAgainBeforeItIsAnsweredCountsOnce() throws {
         let bench = Bench("2026-11-20T08:59:00.000Z")
         bench.dispatcher = .away
-        bench.put("s", "cron", #"{"expr":"0 9 * * *"}"#)
+        bench.put("s", "cron", #"{"expr":"0 9 * * *"}"#, #","policy":{"max_concurrent_runs":2}"#)
         bench.until("2026-11-20T09:00:10Z")
         #expect(bench.runs == ["s~20261120T090000Z"])
         bench.set(clockBy: -4 * 3_600_000)

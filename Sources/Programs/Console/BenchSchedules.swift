@@ -167,6 +167,8 @@ final class BenchScheduleLoad {
     private var answerer = 0
     private var answered = 0
     private var refused = ""
+    /// Schedules for which the scheduler had no room yet.
+    private var again: [Int] = []
     private let start = SystemClock.wall.milliseconds / 60_000 * 60_000
 
     /// Connects both accounts.
@@ -184,9 +186,16 @@ final class BenchScheduleLoad {
 
     private func reply(_ message: InboundMessage) {
         if let reply = try? Reply(decoding: message.payload), !reply.ok {
+            if reply.code == .busy, let index = BenchScheduleLoad.index(message.topic) { return again.append(index) }
             refused = "\(reply.code?.rawValue ?? ""): \(reply.message ?? "")"
         }
         answered += 1
+    }
+
+    /// Which schedule a reply is about.
+    private static func index(_ topic: String) -> Int? {
+        guard case .reply(_, _, _, let id)? = Topic(topic)?.place else { return nil }
+        return Int(id.dropFirst())
     }
 
     private static let mark = Array("\"due_at\":\"".utf8)
@@ -224,6 +233,11 @@ final class BenchScheduleLoad {
             """.utf8)
     }
 
+    private func put(_ index: Int) {
+        let place = Topic.Place.command(principal: owner, noun: "schedule", verb: "put", id: "s\(index)")
+        loop.publish(putter, Topic(Names.defaultWorkspace, place).name, document(index))
+    }
+
     /// Puts schedules and returns how many were put per second.
     func put(_ range: Range<Int>, atATime: Int) throws(Failure) -> Int {
         answered = 0
@@ -232,11 +246,13 @@ final class BenchScheduleLoad {
         var last = (answered, BenchClock.now)
         while answered < range.count {
             while next < range.upperBound, next - range.lowerBound - answered < atATime {
-                let place = Topic.Place.command(principal: owner, noun: "schedule", verb: "put", id: "s\(next)")
-                loop.publish(putter, Topic(Names.defaultWorkspace, place).name, document(next))
+                put(next)
                 next += 1
             }
             try loop.turn(waitMs: 100)
+            let refusedForNow = again
+            again.removeAll()
+            for index in refusedForNow { put(index) }
             guard refused.isEmpty else { throw Failure(.refused, "a schedule was refused: \(refused)") }
             if answered != last.0 { last = (answered, BenchClock.now) }
             guard BenchClock.now - last.1 < 20_000_000 else {
