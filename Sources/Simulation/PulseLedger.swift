@@ -48,12 +48,15 @@ final class PulseLedger {
     private func judge(_ view: LivenessView, _ beater: ScriptedBeater) {
         published += 1
         history.saw("verdict \(view.verdict.rawValue)")
+        let isRepeated = verdicts[beater.name] == view.verdict && world.time - listensSince <= PulseLedger.slackMs
         if view.verdict == .offline, verdicts[beater.name] != .offline { offlineSince[beater.name] = world.time }
         verdicts[beater.name] = view.verdict
         if forbidsAll, [.offline, .stale].contains(view.verdict) {
             history.violate("liveness", "\(beater.name) was called \(view.verdict.rawValue) although nobody failed")
         }
         switch view.reason {
+        // After a reconnect what was said before is said again: who was silent stays it until it is heard.
+        case .silence? where isRepeated: break
         case .silence?:
             let periods = view.verdict == .offline ? 3 : 2
             let silent = beater.silence(but: PulseLedger.slackMs)

@@ -37,6 +37,8 @@ final class Bench {
         settings.boot = "b1"
         settings.version = "1"
         settings.operators = ["ops"]
+        // Records of numbers, its own among them, only where a test is about them.
+        settings.metricsEveryMs = 0
         configure(&settings)
         self.settings = settings
         self.limits = limits

@@ -77,7 +77,6 @@ import Wire
         bench.give(.sessionLost)
         bench.connect()
         bench.disconnect()
-        #expect(try gaps(bench).isEmpty)
         bench.dropsSubscriptions = false
         bench.wait(5000)
         try bench.restart()
