@@ -21,13 +21,14 @@ final class BenchHistory {
     /// The account that asks; an operator of the monitor.
     private static let asker = UpBroker.person
     /// Results that may be ahead of the history: less than the broker keeps for a monitor that is away.
-    private static let ahead = 20_000
+    private let ahead: Int
 
     private init(_ session: Session, _ folder: String) throws(Failure) {
         self.session = session
         self.folder = folder
         results = session.invocation.integer("results") ?? 100_000
         kills = session.invocation.integer("kills") ?? 5
+        ahead = min(20_000, max(1000, results))
         queries = session.invocation.integer("queries") ?? 1000
         guard results <= 100_000_000 else { throw .usage("--results: at most 100000000") }
         broker = try UpBroker(
@@ -88,7 +89,7 @@ final class BenchHistory {
         let watched = [process.process, broker.process?.process ?? 0, getpid()]
         let before = watched.map { ProcessUsage.of($0).cpuMs }
         let began = BenchClock.now
-        try load.publish(results, ahead: BenchHistory.ahead, during: { () throws(Failure) in })
+        try load.publish(results, ahead: ahead, during: { () throws(Failure) in })
         figures.microseconds = BenchClock.now - began
         let after = watched.map { ProcessUsage.of($0).cpuMs }
         figures.cpuMs = zip(after, before).map { $0 - $1 }
@@ -110,7 +111,7 @@ final class BenchHistory {
             let at = BenchClock.now + Int.random(in: 50_000...700_000)
             var isDead = false
             try load.publish(
-                2 * BenchHistory.ahead, ahead: BenchHistory.ahead,
+                2 * ahead, ahead: ahead,
                 during: { () throws(Failure) in
                     guard !isDead, BenchClock.now >= at else { return }
                     isDead = true
