@@ -123,8 +123,15 @@ let package = Package(
             "BrokerSecurityTests",
             [
                 "Contract", "Machine", "Console", "Shell", "TestSupport", "martlet", "martlet-dispatcher",
-                "martlet-scheduler",
+                "martlet-scheduler", "martlet-heartbeat", "martlet-monitor",
             ]),
+        .testTarget(
+            name: "UpgradeTests",
+            dependencies: [
+                "TestSupport", "martlet", "martlet-dispatcher", "martlet-scheduler", "martlet-heartbeat",
+                "martlet-monitor", "martlet-executor",
+            ],
+            path: "Tests/UpgradeTests", exclude: ["Fixtures", "record"], swiftSettings: common),
         .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: common),
         .testTarget(
             name: "TimingTests", dependencies: base + ["Contract", "Timing"], path: "Tests/TimingTests",

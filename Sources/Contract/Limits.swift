@@ -28,6 +28,8 @@ public enum Limits {
     public static let executorMemoryMs = 3_600_000
     /// Known capabilities of one dispatcher.
     public static let capabilities = 20_000
+    /// Different capabilities that one executor may ever offer under its name.
+    public static let seenCapabilities = 1024
     /// Attempts kept in a result.
     public static let attemptRecords = 32
     /// Steps of a plan.
@@ -64,8 +66,10 @@ public enum Limits {
     public static let candidates = 50
     /// Elements of one page of a list.
     public static let page = 1000
-    /// Parked claims.
-    public static let claims = 20_000
+    /// Parked claims of one executor.
+    public static let claimsPerExecutor = 4096
+    /// Rates that are not full at one time.
+    public static let buckets = 20_000
 }
 
 /// Every default of the contract.

@@ -27,7 +27,8 @@ import TimeModel
             let topics = [
                 "executor/label-1/card", "executor/label-1/status", "capability/print.label", "circuit/print.label",
                 "circuit/print.label/label-1", "schedule/s", "check/k", "liveness/label-1", "alert/k",
-                "offer/print.label", "notify/memory/k", "result/shop/print.label/kept",
+                "offer/print.label", "notify/memory/k", "summary/capability/print.label",
+                "result/shop/print.label/kept",
             ].map { "main/martlet1/\($0)" }
             let records = before.keys.filter { $0.hasPrefix("_sys/") }
             #expect(records.count == 1)
@@ -167,24 +168,32 @@ import TimeModel
         return names
     }
 
-    /// MQTT 5: a Response Topic that is not the sender's own is ignored.
+    /// MQTT 5: a Response Topic that is not the sender's own is ignored, on intents, commands and claims.
     @Test func aResponseTopicElsewhereIsIgnored() async throws {
         try await SecureFleet.withDispatcher { fleet, _ in
             let spy = try fleet.client(SecureFleet.tester)
             try spy.subscribe("#")
             let base = "main/martlet1"
-            for (index, target) in [
+            let targets = [
                 "\(base)/result/shop/x/1", "\(base)/work/c/label-1", "other/martlet1/result/mallory/c/1",
-                "\(base)/executor/label-1/card", "\(base)/result/mallory2/c/1",
-                "_sys/martlet1/service/dispatcher/x",
-            ].enumerated() {
-                let words = [
-                    "mosquitto_pub", "-V", "5", "-t", "\(base)/intent/mallory/nothing/\(index)", "-m", "{}", "-D",
-                    "publish", "response-topic", target,
+                "\(base)/executor/label-1/card", "\(base)/result/mallory2/c/1", "\(base)/grant/label-1/1",
+                "\(base)/reply/olga/task/list/1", "_sys/martlet1/service/dispatcher/x",
+            ]
+            for (index, target) in targets.enumerated() {
+                let requests = [
+                    ("intent/mallory/nothing/\(index)", "result/mallory/nothing/\(index)"),
+                    ("command/mallory/task/list/\(index)", "reply/mallory/task/list/\(index)"),
+                    ("claim/mallory/\(index)", "grant/mallory/\(index)"),
                 ]
-                #expect(try await fleet.mosquitto(words, as: "mallory").status == 0)
-                let seen = try spy.messages(upTo: "\(base)/result/mallory/nothing/\(index)")
-                #expect(!seen.contains { $0.topic == target }, "\(target)")
+                for (request, answer) in requests {
+                    let words = [
+                        "mosquitto_pub", "-V", "5", "-t", "\(base)/\(request)", "-m", "{}", "-D", "publish",
+                        "response-topic", target,
+                    ]
+                    #expect(try await fleet.mosquitto(words, as: "mallory").status == 0)
+                    let seen = try spy.messages(upTo: "\(base)/\(answer)")
+                    #expect(!seen.contains { $0.topic == target }, "\(request) to \(target)")
+                }
             }
         }
     }
@@ -212,6 +221,39 @@ import TimeModel
             #expect(try olga.reply("task/approve/own", #"{"principal":"mallory"}"#).contains("\"ok\":true"))
             try label.succeed(label.assignment())
         }
+    }
+
+    /// Names that are none become no accounts: they would be other topics, or wildcards, in the access list.
+    @Test(arguments: ["a/b", "a+b", "#", "$SYS", "", "..", "-x", "a b", "a\nb", String(repeating: "n", count: 65)])
+    func noAccountHasANameThatIsNone(_ name: String) async throws {
+        let folder = try TemporaryFolder()
+        let broker = BrokerFolder(path: folder.path + "/broker", environment: ProcessInfo.processInfo.environment)
+        try broker.write(BrokerListeners(port: 1883))
+        try broker.write(AccountFile())
+        let program = try BuildFolder.program("martlet").path(percentEncoded: false)
+        let words = [program, "broker", "account", "add", "--role", "executor", "--dir", broker.path, "--", name]
+        let outcome = try await ChildCommand.run(words, environment: ["HOME": folder.path])
+        #expect(outcome.status == 64, "\(outcome.output) \(outcome.errors)")
+        #expect(try broker.accounts().accounts.isEmpty)
+        let list = AccountFile(accounts: [BrokerAccount(name: name, workspace: "main", roles: ["executor"])]).accessList
+        #expect(AccountFile.problem(inAccessList: list) != nil, "\(list)")
+    }
+
+    /// The page names a test for each attack, and each of them is there.
+    @Test func everyAttackOfThePageHasItsTest() throws {
+        let page = try String(contentsOfFile: BuildFolder.repositoryFile("topics/broker.md"), encoding: .utf8)
+        let section = page.split(separator: "## Attacks\n").last?.split(separator: "\n## ").first ?? ""
+        let names = section.split(separator: "\n").filter { $0.hasPrefix("| ") }.dropFirst(2)
+            .flatMap { $0.split(separator: "|").last?.split(separator: "`").filter { !$0.contains(" ") } ?? [] }
+        #expect(names.count > 30)
+        var sources = ""
+        for folder in ["BrokerSecurityTests", "DispatcherCoreTests", "SchedulerCoreTests"] {
+            let path = BuildFolder.repositoryFile("Tests/\(folder)")
+            for file in try FileManager.default.contentsOfDirectory(atPath: path) where file.hasSuffix(".swift") {
+                sources += try String(contentsOfFile: "\(path)/\(file)", encoding: .utf8)
+            }
+        }
+        for name in names { #expect(sources.contains("func \(name)("), "\(name)") }
     }
 
     /// A name of a service is believed; so nobody else can have it.

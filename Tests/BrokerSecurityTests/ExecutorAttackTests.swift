@@ -69,6 +69,32 @@ import TimeModel
         }
     }
 
+    /// A capability that is not on its card: neither a claim nor a report gets such a task.
+    @Test func workThatIsNotOnTheCardIsNotGivenOut() async throws {
+        try await SecureFleet.withDispatcher { fleet, _ in
+            let owner = try HandExecutor(fleet, "label-1", capability: "secret.work")
+            let liar = try HandExecutor(fleet, "mallory", capability: "other.thing")
+            let shop = try fleet.client("shop")
+            try shop.subscribe("main/martlet1/result/shop/#")
+            try liar.client.subscribe("main/martlet1/grant/mallory/#")
+            for slot in 1...3 {
+                try liar.client.publish(
+                    "main/martlet1/claim/mallory/\(slot)",
+                    "{\"boot\":\"b1\",\"capabilities\":[\"secret.work\"],\"wait_ms\":\(slot == 1 ? 0 : 500)}")
+            }
+            try shop.publish("main/martlet1/intent/shop/secret.work/s", "{}")
+            let work = try owner.assignment()
+            for _ in 1...3 {
+                let grant = try liar.client.wait("main/martlet1/grant/mallory/").text
+                #expect(grant.contains("\"none\":true") && !grant.contains("secret.work"), "\(grant)")
+            }
+            try liar.report("s", "{\"epoch\":\(work.epoch),\"type\":\"accept\"}")
+            _ = try liar.client.wait("main/martlet1/work/", containing: "revoke")
+            try owner.succeed(work)
+            #expect(try shop.wait("main/martlet1/result/shop/secret.work/s").text.contains("\"label-1\""))
+        }
+    }
+
     /// Beats that claim the leases of others, and a storm of progress, neither take a lease nor grow the dispatcher.
     @Test func g18AStormOfReportsStaysWithinBounds() async throws {
         try await SecureFleet.withDispatcher { fleet, dispatcher in
@@ -131,6 +157,31 @@ import TimeModel
                     ["rate_limited", "busy", "unknown_capability", "limit_reached"].first { text.contains($0) }
                 })
             #expect(codes.contains("rate_limited") || codes.contains("busy"), "\(codes)")
+            #expect(try residentKilobytes(dispatcher) < 300_000)
+        }
+    }
+
+    /// The same by a whole workspace that has a quota: others do not notice.
+    @Test func g24AFloodOfOneWorkspaceLeavesRoomForOthers() async throws {
+        let section = #"{"quotas":{"*":{"tasks":300}},"rates":[{"workspace":"*","per_s":400,"burst":400}]}"#
+        try await SecureFleet.withDispatcher(section) { fleet, dispatcher in
+            let eve = try fleet.client("eve")
+            let base = "other/martlet1"
+            try eve.publish(
+                "\(base)/executor/eve/card",
+                #"{"boot":"b1","rev":1,"slots":1,"modes":["pull"],"capabilities":[{"name":"evil.work"}]}"#, retain: true
+            )
+            try eve.subscribe("\(base)/result/eve/#")
+            for number in 0..<10_000 { try flood(eve, "\(base)/intent/eve/evil.work/f-\(number)", "{}") }
+            let label = try HandExecutor(fleet, "label-1", capability: "print.label")
+            let shop = try fleet.client("shop")
+            try shop.subscribe("main/martlet1/result/shop/#")
+            try shop.publish("main/martlet1/intent/shop/print.label/urgent", "{}")
+            try label.succeed(label.assignment())
+            #expect(try shop.wait("main/martlet1/result/shop/print.label/urgent").text.contains("\"success\""))
+            let codes = Set(
+                drain(eve).compactMap { text in ["rate_limited", "busy"].first { text.contains($0) } })
+            #expect(codes == ["rate_limited", "busy"] || codes == ["rate_limited"], "\(codes)")
             #expect(try residentKilobytes(dispatcher) < 300_000)
         }
     }

@@ -19,12 +19,21 @@ import Testing
         (Array(#"{"timeout_ms":"soon"}"#.utf8), "invalid_field"), (Array(#"{"retry":[]}"#.utf8), "invalid_field"),
         (Array(#"{"requires":{"a":1}}"#.utf8), "invalid_field"), (Array(#"{"delay_ms":-1}"#.utf8), "invalid_field"),
         (Array("{\"input\":".utf8) + [UInt8](repeating: 0x5B, count: 10_000), "invalid"),
+        (nested(200), "invalid"), (nested(10_000), "invalid"), ([0], "invalid_json"),
+        (Array("{}\u{0}".utf8), "invalid_json"),
+        (Array(#"{"input":1e400,"deadline_ms":1e300}"#.utf8), "invalid"),
+        (Array(#"{"cost":-1,"epoch":-1,"delay_ms":-1}"#.utf8), "invalid_field"),
         (
             Array("{\"input\":\"".utf8) + [UInt8](repeating: 0x41, count: 262_144) + Array("\"}".utf8),
             "payload_too_large"
         ),
         (Array(#"{"dedup_key":"\#(String(repeating: "k", count: 5000))"}"#.utf8), "invalid_field"),
     ]
+
+    /// Objects in objects.
+    private static func nested(_ depth: Int) -> [UInt8] {
+        Array(String(repeating: #"{"input":"#, count: depth).utf8) + [0x31] + [UInt8](repeating: 0x7D, count: depth)
+    }
 
     @Test func g18HostileIntentsGetACode() async throws {
         try await SecureFleet.withDispatcher { fleet, _ in
@@ -38,10 +47,9 @@ import Testing
         }
     }
 
+    /// Every topic that an executor or a publisher may write, every noun and verb among them, for all four services.
     @Test func g18HostilePayloadsEndNobody() async throws {
-        try await SecureFleet.withDispatcher { fleet, dispatcher in
-            let scheduler = try fleet.start("scheduler")
-            try fleet.waitUntilUp("scheduler", scheduler)
+        try await SecureFleet.withServices { fleet, _ in
             let liar = try HandExecutor(fleet, "mallory", capability: "x")
             let base = "main/martlet1"
             try liar.client.subscribe("\(base)/reply/mallory/#")
@@ -49,20 +57,23 @@ import Testing
                 "executor/mallory/card", "executor/mallory/status", "report/mallory/t", "beat/mallory",
                 "claim/mallory/1",
             ]
-            let commands = ["task/get", "task/cancel", "schedule/put", "schedule/preview", "capability/can_execute"]
             for (number, payload) in Self.payloads.enumerated() {
                 for topic in topics {
                     try liar.client.publish("\(base)/\(topic)", payload.bytes, retain: topic.hasPrefix("exec"))
                 }
-                for command in commands {
-                    try liar.client.publish("\(base)/command/mallory/\(command)/h-\(number)", payload.bytes)
-                    let reply = try liar.client.wait("\(base)/reply/mallory/\(command)/h-\(number)").text
-                    #expect(
-                        reply.contains("\"ok\":false") && reply.contains("\"code\""), "\(command) \(number): \(reply)")
+                for noun in Noun.allCases {
+                    for verb in noun.verbs {
+                        let rest = "mallory/\(noun.rawValue)/\(verb)/h-\(number)"
+                        try liar.client.publish("\(base)/command/\(rest)", payload.bytes)
+                        let reply = try liar.client.wait("\(base)/reply/\(rest)").text
+                        // What is JSON may be no mistake for a verb that does not know the field.
+                        let mayBeFine = payload.code == "invalid_field"
+                        #expect(
+                            reply.contains("\"ok\":false") && reply.contains("\"code\"")
+                                || mayBeFine && reply.contains("\"ok\":true"), "\(noun) \(verb) \(number): \(reply)")
+                    }
                 }
             }
-            #expect(dispatcher.isRunning && scheduler.isRunning)
-            #expect(await scheduler.end() == 0)
         }
     }
 
@@ -102,46 +113,4 @@ import Testing
         }
     }
 
-    /// Terminal escapes, controls of the second half, and marks that turn the direction: shown, never obeyed.
-    @Test func textFromTheBusIsInertOnATerminal() async throws {
-        try await SecureFleet.withDispatcher(#"{"task_events":true}"#) { fleet, _ in
-            let evil = #"\u001b]0;owned\u0007\u001b[2J\u009b31m\u202egnp.exe\u2028"#
-            let raw = "\u{9B}31m\u{202E}gnp\u{2028}\u{85}"
-            let liar = try HandExecutor(fleet, "mallory", capability: "evil.thing")
-            try liar.client.publish(
-                "main/martlet1/executor/mallory/card",
-                "{\"boot\":\"b1\",\"rev\":2,\"type\":\"\(evil)\",\"version\":\"\(raw)\",\"labels\":[\"agent:\(evil)\"],"
-                    + "\"capabilities\":[{\"name\":\"evil.thing\",\"version\":\"\(raw)\",\"actions\":[\"\(evil)\"]}]}",
-                retain: true)
-            let shop = try fleet.client("shop")
-            try shop.subscribe("main/martlet1/update/shop/#", "main/martlet1/result/shop/#")
-            try shop.publish("main/martlet1/intent/shop/evil.thing/e", #"{"retry":{"count":0}}"#)
-            let work = try liar.assignment()
-            let error = "{\"code\":\"custom_fault\",\"message\":\"\(evil)\(raw)\"}"
-            try liar.report(
-                work.task,
-                "{\"epoch\":\(work.epoch),\"type\":\"outcome\",\"status\":\"failed\",\"error\":\(error),"
-                    + "\"output\":[\"\(evil)\(raw)\"]}")
-            _ = try shop.wait("main/martlet1/result/shop/evil.thing/e")
-            var shown = 0
-            for words in [
-                ["run", "evil.thing", "--id", "e", "--retry", "0"], ["task", "get", "e"], ["task", "list"],
-                ["task", "list", "--dead"], ["explain", "e"],
-                ["executor", "get", "mallory"], ["executor", "list"], ["capability", "get", "evil.thing"],
-                ["capability", "list"], ["top", "--once"], ["task", "get", "e", "--json"],
-                ["executor", "get", "mallory", "--json"],
-            ] {
-                let outcome = try await fleet.console(words, as: words[0] == "run" ? "shop" : "olga")
-                let text = outcome.output + outcome.errors
-                shown += text.count
-                let bad = text.unicodeScalars.filter { scalar in
-                    scalar != "\n"
-                        && (scalar.value < 0x20 || (0x7F..<0xA0).contains(scalar.value)
-                            || (0x202A...0x202E).contains(scalar.value) || scalar.value == 0x2028)
-                }
-                #expect(bad.isEmpty, "\(words): \(bad.map { String($0.value, radix: 16) })")
-            }
-            #expect(shown > 1000)
-        }
-    }
 }

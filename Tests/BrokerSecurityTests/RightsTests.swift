@@ -42,7 +42,11 @@ import Testing
     private static let nouns = ["task", "capability", "circuit", "executor", "schedule", "check", "history"]
     private static let views: Set = [
         "card", "status", "offer", "capability", "circuit", "pair", "schedule", "check", "liveness", "alert", "notify",
+        "summary",
     ]
+    private static let services = ["dispatcher", "scheduler", "heartbeat", "monitor"]
+    private static let systemRows = services.flatMap { ["_record.\($0)", "_metrics.\($0)"] }
+    private static let everything = Set(places("main", "x", isHome: true, isOwn: true).map(\.row))
     private static let publisher = Rows(
         writesOwn: Set(["intent"] + nouns.map { "command.\($0)" }),
         readsOwn: Set(["update", "result"] + nouns.map { "reply.\($0)" }))
@@ -57,10 +61,7 @@ import Testing
                 ["event", "alert", "notify", "_record.\(name)", "_metrics.\(name)"]
                     + nouns.flatMap { ["command.\($0)", "reply.\($0)"] }),
             readsAny: Set(
-                [
-                    "alert", "_record.dispatcher", "_record.scheduler", "_metrics.dispatcher",
-                    "_metrics.scheduler",
-                ] + nouns.map { "command.\($0)" }), isService: true)
+                ["alert"] + systemRows + nouns.map { "command.\($0)" }), isService: true)
     }
 
     /// The table by account of the fleet.
@@ -68,10 +69,7 @@ import Testing
         "shop": publisher, "mallory": executor, "vera": Rows(readsAny: views),
         "olga": publisher
             + Rows(
-                readsAny: views.union([
-                    "event", "log", "dead", "_record.dispatcher", "_record.scheduler", "_metrics.dispatcher",
-                    "_metrics.scheduler",
-                ])),
+                readsAny: views.union(["event", "log", "dead"]).union(systemRows)),
         "dispatcher": service("dispatcher", "task", "capability", "circuit", "executor")
             + Rows(
                 writesAny: [
@@ -86,6 +84,11 @@ import Testing
             + Rows(
                 writesOwn: ["intent"], writesAny: ["schedule"], readsOwn: ["result", "update"],
                 readsAny: ["schedule", "status", "liveness"]),
+        "heartbeat": service("heartbeat", "check")
+            + Rows(
+                writesOwn: ["intent"], writesAny: ["check", "liveness"], readsOwn: ["result", "update"],
+                readsAny: ["check", "liveness", "card", "status", "beat"]),
+        "monitor": service("monitor", "history") + Rows(writesAny: ["summary"], readsAny: everything),
     ]
 
     /// Every kind of topic, for one workspace and one name.
@@ -98,7 +101,8 @@ import Testing
             ("report", "report/\(name)/1"), ("beat", "beat/\(name)"), ("capability", "capability/c"),
             ("circuit", "circuit/c"), ("pair", "circuit/c/\(name)"), ("schedule", "schedule/s"), ("check", "check/k"),
             ("liveness", "liveness/\(name)"), ("alert", "alert/k"), ("event", "event/E/k"), ("log", "log/r/step"),
-            ("dead", "dead/c/1"), ("notify", "notify/memory/k"), ("unknown", "nothing/\(name)/1"),
+            ("dead", "dead/c/1"), ("notify", "notify/memory/k"), ("summary", "summary/capability/c"),
+            ("unknown", "nothing/\(name)/1"),
         ]
         for noun in nouns {
             rows.append(("command.\(noun)", "command/\(name)/\(noun)/get/1"))
@@ -109,7 +113,7 @@ import Testing
 
     /// What belongs to no workspace.
     private static let system: [Place] =
-        ["dispatcher", "scheduler"].flatMap { name in
+        services.flatMap { name in
             [
                 Place(row: "_record.\(name)", topic: "_sys/martlet1/service/\(name)/i", isHome: true, isOwn: false),
                 Place(row: "_metrics.\(name)", topic: "_sys/martlet1/metrics/\(name)", isHome: true, isOwn: false),

@@ -19,8 +19,6 @@ final class SecureFleet: Sendable {
         BrokerAccount(name: "vera", workspace: "main", roles: ["viewer"]),
         BrokerAccount(name: "olga", workspace: "main", roles: ["operator"]),
         BrokerAccount(name: "eve", workspace: "other", roles: ["executor", "operator"]),
-        BrokerAccount(name: "heartbeat", workspace: nil, roles: ["heartbeat"]),
-        BrokerAccount(name: "monitor", workspace: nil, roles: ["monitor"]),
     ]
     /// An account of the tests that may do everything; no role has that.
     static let tester = "tester"
@@ -102,6 +100,27 @@ final class SecureFleet: Sendable {
         }
     }
 
+    /// The same with all four services.
+    static func withServices(
+        _ section: String = "{}", _ body: (SecureFleet, [String: ProgramFixture]) async throws -> Void
+    ) async throws {
+        try await run(dispatcher: section) { fleet in
+            var services: [String: ProgramFixture] = [:]
+            for name in ["dispatcher", "scheduler", "heartbeat", "monitor"] { services[name] = try fleet.start(name) }
+            do {
+                for (name, service) in services { try fleet.waitUntilUp(name, service) }
+                try await body(fleet, services)
+            } catch {
+                for service in services.values { await service.end() }
+                throw error
+            }
+            for (name, service) in services {
+                #expect(service.isRunning, "\(name) has ended: \(service.output)")
+                await service.end()
+            }
+        }
+    }
+
     /// The flags with which a program connects as an account.
     func connection(_ account: String) -> [String] {
         [
@@ -123,7 +142,8 @@ final class SecureFleet: Sendable {
     func waitUntilUp(_ service: String, _ program: ProgramFixture) throws {
         let asker = try client("olga")
         defer { asker.leave() }
-        let rest = "olga/\(service == "scheduler" ? "schedule" : "capability")/list/ready"
+        let commands = ["scheduler": "schedule/list", "heartbeat": "check/list", "monitor": "history/query"]
+        let rest = "olga/\(commands[service] ?? "capability/list")/ready"
         try asker.subscribe("main/martlet1/reply/\(rest)")
         let deadline = SystemClock.monotonic + 15_000
         while SystemClock.monotonic < deadline, program.isRunning {

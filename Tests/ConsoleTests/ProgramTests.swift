@@ -1,3 +1,4 @@
+import Foundation
 import TestSupport
 import Testing
 
@@ -88,6 +89,37 @@ import Testing
         let unknown = try await martlet(["code", "bussy"], folder)
         #expect(unknown.status == 66)
         #expect(unknown.errors.contains("Did you mean \"busy\"?"))
+    }
+
+    /// Each shell itself says what comes after a beginning, where it is installed.
+    @Test func everyShellCompletes() async throws {
+        let folder = try TemporaryFolder()
+        for shell in ["bash", "zsh", "fish"] {
+            let script = try await martlet(["completion", shell], folder).output
+            _ = try folder.write(shell == "zsh" ? "_martlet" : "martlet.\(shell)", script)
+        }
+        let bash = """
+            source \(folder.path)/martlet.bash; COMP_WORDS=(martlet schedule pre); COMP_CWORD=2; _martlet
+            echo "${COMPREPLY[*]}"; COMP_WORDS=(martlet ''); COMP_CWORD=1; _martlet; echo "${COMPREPLY[*]}"
+            """
+        let zsh = """
+            compadd() { shift; print -r -- $* }; fpath=(\(folder.path) $fpath); autoload -Uz _martlet
+            words=(martlet schedule pre); CURRENT=3; _martlet; words=(martlet ''); CURRENT=2; _martlet
+            """
+        let fish = """
+            source \(folder.path)/martlet.fish; complete -C 'martlet schedule pre'; complete -C 'martlet '
+            """
+        for (shell, script) in [("bash", bash), ("zsh", zsh), ("fish", fish)] {
+            let program = "/usr/bin/\(shell)"
+            guard FileManager.default.isExecutableFile(atPath: program) else { continue }
+            let quiet = shell == "bash" ? ["--norc"] : shell == "zsh" ? ["-f"] : ["--no-config"]
+            let outcome = try await ChildCommand.run(
+                [program] + quiet + ["-c", script], environment: ["HOME": folder.path, "PATH": "/usr/bin:/bin"])
+            #expect(outcome.errors.isEmpty, "\(shell): \(outcome.errors)")
+            for word in ["preview", "broker", "doctor"] {
+                #expect(outcome.output.contains(word), "\(shell): \(outcome.output)")
+            }
+        }
     }
 
     @Test func completionsNameEveryCommand() async throws {

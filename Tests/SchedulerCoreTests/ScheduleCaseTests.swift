@@ -22,6 +22,15 @@ import Wire
         #expect(bench.put("s21", "interval", minute)?.ok == true)
     }
 
+    @Test func g18SchedulesOfAWorkspaceAreBounded() {
+        let bench = Bench { $0.schedulesPerWorkspace = 100 }
+        for n in 0..<1000 {
+            let code = bench.put("s\(n)", "interval", minute, agent: "@any")?.code
+            #expect(n < 100 || code == .limitReached)
+        }
+        #expect(bench.retained.keys.count { $0.hasPrefix("main/martlet1/schedule/") } == 100)
+    }
+
     @Test func T2_02_pauseAndResume() throws {
         let bench = Bench()
         bench.put("s", "cron", daily)

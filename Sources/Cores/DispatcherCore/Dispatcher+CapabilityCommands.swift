@@ -10,7 +10,8 @@ extension Dispatcher {
         case "list":
             return try listCapabilities(call)
         case "can_execute":
-            try permit(call, capability: call.id)
+            // Who may not have it run learns which rule says so, and nothing else.
+            if mayUse(call, call.id) { try permit(call, capability: call.id) }
             return try canExecute(call)
         case "get":
             try permit(call, capability: call.id)
@@ -53,10 +54,14 @@ extension Dispatcher {
     }
 
     private func mayUse(_ call: CommandCall, _ capability: String) -> Bool {
-        let question = PolicyQuestion(
+        policy.answer(use(call, capability)).effect != .deny
+    }
+
+    /// The question whether the caller may have a capability run.
+    private func use(_ call: CommandCall, _ capability: String) -> PolicyQuestion {
+        PolicyQuestion(
             workspace: call.workspace, principal: call.principal, verb: PolicyQuestion.execute,
             capability: capability, isOwn: true, at: now.wall)
-        return policy.answer(question).effect != .deny
     }
 
     // MARK: - can_execute
@@ -69,25 +74,36 @@ extension Dispatcher {
         } catch {
             throw CommandRefusal(.invalidField, error.message)
         }
-        guard mayUse(call, call.id) else { return answer(can: false, .policyRejected) }
-        if call.id == Names.planCapability { return answer(can: true, nil) }
+        let answer = policy.answer(use(call, call.id))
+        if answer.effect == .deny { return reply(can: false, .policyRejected, answer, in: call.workspace) }
+        if call.id == Names.planCapability { return reply(can: true, nil, answer, in: call.workspace) }
         guard let index = capabilityIndex[call.object], !capabilities[index].executors.isEmpty else {
             let wasSeen = capabilityIndex[call.object].map { capabilities[$0].wasSeen } ?? false
-            return answer(can: false, wasSeen ? .skillNotLoaded : .unknownCapability)
+            return reply(can: false, wasSeen ? .skillNotLoaded : .unknownCapability, answer, in: call.workspace)
         }
         let task = imagined(call, intent)
         let shown = candidates(for: task)
-        let code = waitCode(task, shown)
+        let code = answer.effect == .requireApproval ? Code(rawValue: "awaiting_approval") : waitCode(task, shown)
         let can = code == WaitCode.turn
-        return answer(can: can, can ? nil : code, shown, of: task)
+        return reply(can: can, can ? nil : code, answer, in: call.workspace, shown, of: task)
     }
 
-    private func answer(can: Bool, _ code: Code?, _ shown: [Shown] = [], of task: TaskRecord? = nil) -> Reply {
-        .done(
+    private func reply(
+        can: Bool, _ code: Code?, _ answer: PolicyAnswer, in workspace: String, _ shown: [Shown] = [],
+        of task: TaskRecord? = nil
+    ) -> Reply {
+        let rule = policy.rule(answer.rule, of: workspace)
+        return .done(
             data: RawJSON { writer in
                 writer.object {
                     $0.field("can", can)
                     $0.field("code", code?.rawValue)
+                    $0.field("policy") {
+                        $0.field("effect", answer.effect.rawValue)
+                        $0.field("rule", answer.rule)
+                        $0.field("priority", rule?.priority)
+                        $0.field("why", rule?.about ?? policy.silence(of: workspace))
+                    }
                     $0.key("executors")
                     $0.beginArray()
                     if let task {

@@ -36,7 +36,15 @@ extension Dispatcher {
             guard claim.capabilities?.isEmpty == false else {
                 return sendNone(executor, slot, answer, code: .notFound)
             }
+            if let reason = lackOfRoom(name, claim.capabilities ?? []) {
+                sendError(executor, ErrorBody(.limitReached, reason), task: nil)
+                return sendNone(executor, slot, answer, code: .limitReached)
+            }
             registerClaim(executor, claim)
+        }
+        let isNewSlot = !executors[executor].claims.contains { $0.slot == slot }
+        if isNewSlot, executors[executor].claims.count >= Limits.claimsPerExecutor {
+            return sendNone(executor, slot, answer, code: .limitReached)
         }
         park(parked, executor)
     }

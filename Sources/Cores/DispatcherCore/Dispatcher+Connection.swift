@@ -137,7 +137,7 @@ extension Dispatcher {
     }
 
     /// A service's record: heartbeat's says whether verdicts count; our own ends the settling; a newer one ends us.
-    mutating func receiveService(_ name: String, _ message: InboundMessage) {
+    mutating func receiveService(_ name: String, _ instance: String, _ message: InboundMessage) {
         let record = message.payload.isEmpty ? nil : try? ServiceRecord(decoding: message.payload)
         if name == "heartbeat" {
             let isUp = record?.state == .up
@@ -147,13 +147,16 @@ extension Dispatcher {
             }
             return
         }
-        guard name == "dispatcher", let record else { return }
-        if record.boot == boot {
-            if record.state == .up, record.term == term { settle(complete: true) }
-        } else if record.term > term, record.state == .up {
+        guard name == "dispatcher" else { return }
+        if let record, record.boot == boot, record.state == .up, record.term == term {
+            settle(complete: true)
+        } else if let record, record.boot != boot, record.state == .up, record.term > term {
             log(.error, "superseded", "A dispatcher with term \(record.term) is up; this one has \(term)")
             isTerminating = true
             out.append(.quit(status: 78, reason: "a newer dispatcher is up (term \(record.term))"))
+        } else if instance == configuration.instance, isConnected, !isTerminating {
+            // A late Will, or a stranger's word.
+            publishService(.up, reason: nil)
         }
     }
 

@@ -99,6 +99,8 @@ extension Dispatcher {
         undelivered.remove(Token.accepted(number))
         let owner = ScopedName(task.spec.key.workspace, task.spec.owner)
         if let count = ownerCounts[owner] { ownerCounts[owner] = count > 1 ? count - 1 : nil }
+        workspaceUse[owner.workspace]?.remove(task.spec.size)
+        if workspaceUse[owner.workspace]?.tasks == 0 { workspaceUse[owner.workspace] = nil }
     }
 
     /// Builds the result.

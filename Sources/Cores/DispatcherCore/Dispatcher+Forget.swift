@@ -12,8 +12,8 @@ extension Dispatcher {
         let gone = executors.indices.filter { isGone(executors[$0]) }
         for executor in gone {
             let name = executors[executor].name
-            if firstSeen.contains(where: { $0.key.executor == name }) {
-                firstSeen = firstSeen.filter { $0.key.executor != name }
+            if seenCounts[name] != nil {
+                unsee(name)
                 journal(.unseen(name))
             }
             alertLost(executor, isOnline: true)
@@ -24,6 +24,12 @@ extension Dispatcher {
             executors[executor] = ExecutorRecord(ScopedName("", ""))
             freeExecutors.append(executor)
         }
+    }
+
+    /// Forgets when an executor offered what.
+    mutating func unsee(_ executor: ScopedName) {
+        firstSeen = firstSeen.filter { $0.key.executor != executor }
+        seenCounts[executor] = nil
     }
 
     private func isGone(_ record: ExecutorRecord) -> Bool {

@@ -56,7 +56,7 @@ extension Dispatcher {
         guard let until = rates.takeOwner(scope, configuration, at: now.monotonic) else { return }
         let wait = max(1, until - now.monotonic)
         throw Refusal(
-            .rateLimited, "too many intents of \(owner)",
+            .rateLimited, "too many intents of \(owner), or of its workspace",
             details: RawJSON { $0.object { $0.field("retry_after_ms", wait) } })
     }
 

@@ -8,7 +8,7 @@ extension Dispatcher {
     mutating func receive(_ message: InboundMessage) {
         guard let topic = Topic(message.topic) else { return }
         if topic.workspace == Names.systemWorkspace {
-            if case .service(let name, _) = topic.place { receiveService(name, message) }
+            if case .service(let name, let instance) = topic.place { receiveService(name, instance, message) }
             return
         }
         guard configuration.serves(topic.workspace), Names.isName(topic.workspace) else { return }

@@ -46,6 +46,9 @@ extension Dispatcher {
             if let twice = Dispatcher.twice(card.capabilities) {
                 throw WireError(.field, path: "capabilities", reason: "'\(twice)' stands there twice")
             }
+            if let reason = lackOfRoom(name, card.capabilities.map(\.name)) {
+                return sendError(executor, ErrorBody(.limitReached, reason), task: nil)
+            }
         } catch {
             let code: Code = error.kind == .syntax ? .invalidJSON : .invalidField
             return sendError(executor, ErrorBody(code, error.message), task: nil)
@@ -56,6 +59,18 @@ extension Dispatcher {
     private static func twice(_ entries: [CapabilityEntry]) -> String? {
         var seen: Set<String> = []
         return entries.first { !seen.insert($0.name).inserted }?.name
+    }
+
+    /// Why there is no room for what an executor offers: the registry is full, or it has offered too much under its
+    /// name. One executor shall not take the room of all others.
+    func lackOfRoom(_ executor: ScopedName, _ names: [String]) -> String? {
+        let fresh = names.count { firstSeen[SeenKey(executor: executor, capability: $0)] == nil }
+        if fresh > 0, (seenCounts[executor] ?? 0) + fresh > Limits.seenCapabilities {
+            return "one executor may offer \(Limits.seenCapabilities) different capabilities in its life"
+        }
+        let unknown = names.count { capabilityIndex[ScopedName(executor.workspace, $0)] == nil }
+        guard unknown > 0, capabilities.count + unknown > Limits.capabilities else { return nil }
+        return "\(Limits.capabilities) capabilities are known; there is no room for more"
     }
 
     private mutating func take(_ card: Card, _ raw: RawJSON, _ executor: Int) {
@@ -191,6 +206,7 @@ extension Dispatcher {
         let key = SeenKey(executor: executor, capability: capability)
         if let at = firstSeen[key] { return at }
         firstSeen[key] = now.wall
+        seenCounts[executor, default: 0] += 1
         journal(.seen(executor, capability: capability, at: now.wall))
         return now.wall
     }

@@ -33,9 +33,11 @@ extension Dispatcher {
     private mutating func replayRest(_ record: JournalRecord) throws(JournalError) {
         switch record {
         case .seen(let executor, let capability, let at):
-            firstSeen[SeenKey(executor: executor, capability: capability)] = at
+            if firstSeen.updateValue(at, forKey: SeenKey(executor: executor, capability: capability)) == nil {
+                seenCounts[executor, default: 0] += 1
+            }
             capabilities[capabilityNumber(ScopedName(executor.workspace, capability))].wasSeen = true
-        case .unseen(let executor): firstSeen = firstSeen.filter { $0.key.executor != executor }
+        case .unseen(let executor): unsee(executor)
         case .reference(let capability, let executor): capabilities[capabilityNumber(capability)].reference = executor
         case .pause(let capability, let executor, let until):
             applyPause(capabilityNumber(capability), executor: executor, until: until)

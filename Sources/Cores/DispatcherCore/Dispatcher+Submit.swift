@@ -166,7 +166,12 @@ extension Dispatcher {
         if submission.capability == Names.planCapability { return nil }
         let name = ScopedName(submission.key.workspace, submission.capability)
         if let index = capabilityIndex[name], !capabilities[index].executors.isEmpty { return index }
-        if !isSettled, submission.step == nil { return capabilityNumber(name) }
+        if !isSettled, submission.step == nil {
+            if capabilityIndex[name] == nil, capabilities.count >= Limits.capabilities {
+                throw busy("no room for a further capability")
+            }
+            return capabilityNumber(name)
+        }
         if let index = capabilityIndex[name], capabilities[index].wasSeen {
             throw Refusal(.skillNotLoaded, "no executor offers \(submission.capability) any more")
         }
@@ -241,6 +246,14 @@ extension Dispatcher {
         }
         let part = [70, 85, 90, 100][priority.rank]
         let size = 1000 + (submission.intent.input?.bytes.count ?? 0)
+        let quota = configuration.quota(of: scope.workspace)
+        let used = workspaceUse[scope.workspace] ?? WorkspaceUse()
+        if used.tasks >= quota.tasks {
+            throw busy("the workspace \(scope.workspace) has \(used.tasks) tasks, its quota")
+        }
+        if used.bytes + size > quota.taskBytes {
+            throw busy("the tasks of the workspace \(scope.workspace) take up its quota of \(quota.taskBytes) bytes")
+        }
         func isFull() -> Bool {
             tasks.count >= configuration.tasks * part / 100 || taskBytes + size > configuration.taskBytes * part / 100
         }

@@ -34,6 +34,7 @@ extension Dispatcher {
         ids[spec.key] = spec.number
         taskBytes += spec.size
         ownerCounts[ScopedName(spec.key.workspace, spec.owner), default: 0] += 1
+        workspaceUse[spec.key.workspace, default: WorkspaceUse()].add(spec.size)
         capabilities[capability].live += 1
         if task.state == .queued { capabilities[capability].queued += 1 }
         touch(capability: capability)

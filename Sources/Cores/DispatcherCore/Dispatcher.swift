@@ -47,6 +47,7 @@ public struct Dispatcher: Service {
     var answers = NumberTable<AnswerPlace>()
     var taskBytes = 0
     var ownerCounts: [ScopedName: Int] = [:]
+    var workspaceUse: [String: WorkspaceUse] = [:]
     var dedupKeys: [DedupKey: Int] = [:]
     var concurrency: [ScopedName: ConcurrencyState] = [:]
     var plans: [Int: PlanState] = [:]
@@ -59,6 +60,8 @@ public struct Dispatcher: Service {
     var capabilityIndex: [ScopedName: Int] = [:]
     var registrations: [Pair: Registration] = [:]
     var firstSeen: [SeenKey: WallTime] = [:]
+    /// How many entries of `firstSeen` are of an executor.
+    var seenCounts: [ScopedName: Int] = [:]
     var freeExecutors: [Int] = []
 
     // Order and limits.

@@ -24,8 +24,28 @@ extension DispatcherConfiguration: WireReadable {
             case "timeout_cap_ms": timeoutCapMs = try reader.int(in: 1...86_400_000)
             case "message_expiry": messageExpiry = try reader.bool()
             case "limits": try readLimits(&reader)
+            case "quotas": try readQuotas(&reader)
             default: reader.skip()
             }
+        }
+    }
+
+    private mutating func readQuotas(_ reader: inout JSONReader) throws(WireError) {
+        try reader.beginObject()
+        while let workspace = reader.nextKey() {
+            guard workspace == "*" || Names.isName(workspace) else {
+                throw reader.refused("'\(workspace)' is not a workspace's name")
+            }
+            var quota = WorkspaceQuota()
+            try reader.beginObject()
+            while let key = reader.nextKey() {
+                switch key {
+                case "tasks": quota.tasks = try reader.int(in: 1...Limits.tasks)
+                case "task_bytes": quota.taskBytes = try reader.int(in: 1...Limits.taskBytes)
+                default: throw reader.refused("'\(key)' is no quota: there are tasks and task_bytes")
+                }
+            }
+            quotas[workspace] = quota
         }
     }
 
@@ -58,7 +78,7 @@ extension JSONReader {
 extension RateRule: WireReadable {
     /// Reads a rate.
     public init(from reader: inout JSONReader) throws(WireError) {
-        let refusal = reader.refused("a rate needs per_s, burst and either owner or capability")
+        let refusal = reader.refused("a rate needs per_s, burst and one of owner, capability and workspace")
         self.init(perSecond: 0, burst: 0)
         try reader.beginObject()
         while let key = reader.nextKey() {
@@ -67,7 +87,7 @@ extension RateRule: WireReadable {
             case "owner": owner = try reader.string(limit: Names.limit)
             case "capability": capability = try reader.string(limit: Names.limit)
             case "executor": executor = try reader.string(limit: Names.limit)
-            case "workspace": workspace = try reader.name()
+            case "workspace": workspace = try reader.string(limit: Names.limit)
             case "per_s": perSecond = try reader.int(in: 1...1_000_000)
             case "burst": burst = try reader.int(in: 1...1_000_000)
             default: reader.skip()
@@ -75,7 +95,10 @@ extension RateRule: WireReadable {
         }
         let isOfOwner = owner != nil && capability == nil && executor == nil
         let isOfCapability = owner == nil && capability != nil
-        guard perSecond > 0, burst > 0, isOfOwner || isOfCapability else { throw refusal }
+        let isOfWorkspace = owner == nil && capability == nil && executor == nil && workspace != nil
+        guard perSecond > 0, burst > 0, isOfOwner || isOfCapability || isOfWorkspace else { throw refusal }
+        if workspace == "*", !isOfWorkspace { workspace = nil }
+        guard workspace.map({ $0 == "*" || Names.isName($0) }) ?? true else { throw refusal }
     }
 }
 

@@ -17,7 +17,8 @@ public struct RateRule: Hashable, Sendable {
     public var capability: String?
     /// Together with `capability`: grants of this pair.
     public var executor: String?
-    /// Only in this workspace; absent: in all, each by itself.
+    /// Only in this workspace; absent: in all, each by itself. Without owner and capability: all intents of this
+    /// workspace together; `*`: of every single one.
     public var workspace: String?
     /// Per second; from 1.
     public var perSecond: Int
@@ -35,6 +36,14 @@ public struct BudgetRule: Hashable, Sendable {
     public var periodMs: Int
     /// Micro-units per period.
     public var amount: Int
+}
+
+/// How much room a workspace may take.
+public struct WorkspaceQuota: Hashable, Sendable {
+    /// Live tasks.
+    public var tasks = Limits.tasks
+    /// Bytes of live tasks.
+    public var taskBytes = Limits.taskBytes
 }
 
 /// How many may hold a concurrency key at one time.
@@ -95,6 +104,8 @@ public struct DispatcherConfiguration: Hashable, Sendable {
     public var tasksPerOwner = Limits.tasksPerOwner
     /// Live tasks of one capability.
     public var tasksPerCapability = Limits.tasksPerCapability
+    /// Room by workspace; `*` is for each that is not named.
+    public var quotas: [String: WorkspaceQuota] = [:]
     /// Ids remembered after the end of their tasks.
     public var idMemory = Limits.idMemory
 
@@ -103,6 +114,9 @@ public struct DispatcherConfiguration: Hashable, Sendable {
 
     /// Whether a workspace is served.
     public func serves(_ workspace: String) -> Bool { workspaces.isEmpty || workspaces.contains(workspace) }
+
+    /// The room of a workspace.
+    func quota(of workspace: String) -> WorkspaceQuota { quotas[workspace] ?? quotas["*"] ?? WorkspaceQuota() }
 
     /// How many may hold a concurrency key: the first pattern that fits, else 1.
     public func limit(ofKey key: String) -> Int {

@@ -46,6 +46,27 @@ struct PolicyRule: Hashable, Sendable {
             && Policy.matches(question.capability, capabilities) && holds(at: question.at)
     }
 
+    /// What it is about, for people: what it leaves open is not named.
+    var about: String {
+        var parts: [String] = []
+        for (word, patterns) in [("principals", principals), ("verbs", verbs), ("capabilities", capabilities)]
+        where !patterns.isEmpty {
+            let shown = patterns.prefix(8).joined(separator: ", ")
+            parts.append("\(word) \(shown)\(patterns.count > 8 ? " and \(patterns.count - 8) more" : "")")
+        }
+        if let own { parts.append(own ? "own tasks" : "tasks of others") }
+        if after != nil || before != nil {
+            parts.append("from \(PolicyRule.text(after ?? 0)) to \(PolicyRule.text(before ?? Policy.day)) UTC")
+        }
+        return parts.isEmpty ? "everything" : parts.joined(separator: "; ")
+    }
+
+    /// A time of day as `18:00`.
+    private static func text(_ moment: Int) -> String {
+        let minutes = moment / 60_000
+        return "\(minutes / 600)\(minutes / 60 % 10):\(minutes % 60 / 10)\(minutes % 10)"
+    }
+
     /// Whether its time of day includes a moment; it may pass midnight.
     func holds(at time: WallTime) -> Bool {
         guard after != nil || before != nil else { return true }
@@ -103,6 +124,14 @@ struct Policy: Hashable, Sendable {
         guard let own = rules[question.workspace], !own.isEmpty else { return PolicyAnswer(effect: .allow) }
         guard let rule = own.first(where: { $0.applies(to: question) }) else { return PolicyAnswer(effect: .deny) }
         return PolicyAnswer(effect: rule.effect, rule: rule.id)
+    }
+
+    /// A rule of a workspace by its id.
+    func rule(_ id: String?, of workspace: String) -> PolicyRule? { rules[workspace]?.first { $0.id == id } }
+
+    /// Why no rule of a workspace decided.
+    func silence(of workspace: String) -> String {
+        rules[workspace]?.isEmpty ?? true ? "the workspace has no rules" : "no rule of the workspace fits"
     }
 
     /// Whether one of the patterns fits; `*` is all or ends a pattern, no patterns are all.

@@ -26,16 +26,16 @@ struct RateTable: Sendable {
         buckets[key] ?? fresh(configuration.rates[key.rule], at: now)
     }
 
-    /// Takes a token of each rule for an owner; `nil` when all had one, else when there is one again.
+    /// Takes a token of each rule for an owner and for its workspace; `nil` when all had one, else when there is one
+    /// again.
     mutating func takeOwner(
         _ owner: ScopedName, _ configuration: DispatcherConfiguration, at now: MonotonicTime
     ) -> MonotonicTime? {
         var keys: [Key] = []
-        for (index, rule) in configuration.rates.enumerated() {
-            guard let pattern = rule.owner, DispatcherConfiguration.matches(owner.name, pattern),
-                rule.workspace == nil || rule.workspace == owner.workspace
-            else { continue }
-            keys.append(Key(rule: index, workspace: owner.workspace, name: owner.name))
+        for (index, rule) in configuration.rates.enumerated() where rule.capability == nil {
+            let fits = rule.workspace == nil || rule.workspace == owner.workspace || rule.workspace == "*"
+            guard fits, rule.owner.map({ DispatcherConfiguration.matches(owner.name, $0) }) ?? true else { continue }
+            keys.append(Key(rule: index, workspace: owner.workspace, name: rule.owner == nil ? "" : owner.name))
         }
         return take(keys, configuration, at: now)
     }
@@ -115,7 +115,7 @@ struct RateTable: Sendable {
             _ = bucket.take(at: now)
             buckets[key] = bucket
         }
-        if buckets.count > Limits.claims { buckets = buckets.filter { !$0.value.isFull(at: now) } }
+        if buckets.count > Limits.buckets { buckets = buckets.filter { !$0.value.isFull(at: now) } }
         return nil
     }
 }

@@ -223,15 +223,16 @@ extension MonitorCore {
     private mutating func takeService(_ name: String, _ instance: String, _ payload: [UInt8], _ now: Now) {
         let record = payload.isEmpty ? nil : try? ServiceRecord(decoding: payload)
         if services[name] != nil || services.count < 64 { services[name] = record.map { $0.state == .up } }
-        guard name == "monitor", let record else { return }
-        if record.term > term, record.boot != settings.boot, record.state == .up {
+        guard name == "monitor" else { return }
+        if let record, record.term > term, record.boot != settings.boot, record.state == .up {
             effects.append(.quit(status: 0, reason: "a monitor with the newer term \(record.term) has taken over"))
-        } else if record.boot == settings.boot, record.state == .up {
+        } else if let record, record.boot == settings.boot, record.state == .up {
             if !isReady {
                 isReady = true
                 effects.append(.ready)
             }
         } else if instance == settings.instance, isConnected, !isEnding {
+            // A late Will, or a stranger's word.
             publishRecord(state: .up)
         }
     }

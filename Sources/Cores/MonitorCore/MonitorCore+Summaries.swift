@@ -167,13 +167,14 @@ extension MonitorCore {
     mutating func publishNumbers(_ now: Now, retain: Bool = true) {
         let topic = Topic.system(.metrics(name: "monitor")).name
         effects.append(
-            .publish(OutboundMessage(topic: topic, payload: ownNumbers, atLeastOnce: false, retain: retain)))
+            .publish(OutboundMessage(topic: topic, payload: ownNumbers(now), atLeastOnce: false, retain: retain)))
     }
 
-    private var ownNumbers: [UInt8] {
+    private func ownNumbers(_ now: Now) -> [UInt8] {
         var writer = JSONWriter()
         writer.object {
             $0.field("term", term)
+            $0.field("uptime_ms", max(0, now.wall - startedAt))
             $0.field("history_records", size.records)
             $0.field("history_bytes", size.dataBytes)
             $0.field("index_bytes", size.indexBytes)

@@ -51,44 +51,59 @@ struct Completion {
             .filter { seen.insert($0.joined(separator: " ")).inserted }
     }
 
-    /// For bash.
-    var bash: String {
-        var lines = [
-            "# bash completion for martlet; load it with: source <(martlet completion bash)", "_martlet() {",
-            "    local current=${COMP_WORDS[COMP_CWORD]} path='' word words='' names=''",
-            "    for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do",
-            "        case $word in -*) ;; *) path=\"$path $word\" ;; esac", "    done", "    path=${path# }",
-            "    case $path in",
-        ]
-        for group in groups {
-            lines.append(
-                "    '\(group.joined(separator: " "))') words='\(words(after: group).joined(separator: " "))' ;;")
+    /// What may follow each path, as cases of a shell: the words in a variable, and the kind of live names in `names`.
+    private func cases(_ variable: String) -> [String] {
+        var lines = groups.map { group in
+            "    '\(group.joined(separator: " "))') \(variable)='\(words(after: group).joined(separator: " "))' ;;"
         }
         for command in table {
             let flags = command.allFlags.map { "--\($0.name)" }.joined(separator: " ")
             let choices = command.arguments.first?.words.joined(separator: " ") ?? ""
             let live = command.arguments.first?.live.map { " names=\($0.rawValue)" } ?? ""
-            lines.append("    '\(command.name)') words='\(choices.isEmpty ? flags : choices + " " + flags)'\(live) ;;")
-            lines.append("    '\(command.name) '*) words='\(flags)' ;;")
+            let all = choices.isEmpty ? flags : choices + " " + flags
+            lines.append("    '\(command.name)') \(variable)='\(all)'\(live) ;;")
+            lines.append("    '\(command.name) '*) \(variable)='\(flags)' ;;")
         }
-        lines += [
-            "    esac",
-            "    if [ -n \"$names\" ]; then case $current in -*) ;; *)",
-            "        words=\"$words $(martlet completion names \"$names\" 2>/dev/null)\" ;; esac; fi",
-            "    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$current\")", "}",
-            "complete -o default -F _martlet martlet", "",
-        ]
+        return lines
+    }
+
+    /// For bash.
+    var bash: String {
+        let lines =
+            [
+                "# bash completion for martlet; load it with: source <(martlet completion bash)", "_martlet() {",
+                "    local current=${COMP_WORDS[COMP_CWORD]} place='' word words='' names=''",
+                "    for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do",
+                "        case $word in -*) ;; *) place=\"$place $word\" ;; esac", "    done", "    place=${place# }",
+                "    case $place in",
+            ] + cases("words") + [
+                "    esac",
+                "    if [ -n \"$names\" ]; then case $current in -*) ;; *)",
+                "        words=\"$words $(martlet completion names \"$names\" 2>/dev/null)\" ;; esac; fi",
+                "    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$current\")", "}",
+                "complete -o default -F _martlet martlet", "",
+            ]
         return lines.joined(separator: "\n")
     }
 
-    /// For zsh: the same function by its emulation of bash.
+    /// For zsh: as a file `_martlet` in a folder of `fpath`, or read by a running shell.
     var zsh: String {
-        "#compdef martlet\n# zsh completion for martlet; load it with: source <(martlet completion zsh)\n"
-            + "autoload -U +X bashcompinit && bashcompinit\n"
-            + bash.split(separator: "\n", omittingEmptySubsequences: false).dropFirst().joined(separator: "\n")
-            .replacing(
-                "mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$current\")",
-                with: "COMPREPLY=(${(f)\"$(compgen -W \"$words\" -- \"$current\")\"})")
+        let lines =
+            [
+                "#compdef martlet", "# zsh completion for martlet; load it with: source <(martlet completion zsh)",
+                "_martlet() {", "    local place='' word offers='' names=''", "    local -a all",
+                "    for word in \"${(@)words[2,CURRENT-1]}\"; do",
+                "        case $word in -*) ;; *) place=\"$place $word\" ;; esac", "    done", "    place=${place# }",
+                "    case $place in",
+            ] + cases("offers") + [
+                "    esac", "    all=(${=offers})",
+                "    if [[ -n $names && ${words[CURRENT]} != -* ]]; then",
+                "        all+=(${(f)\"$(martlet completion names $names 2>/dev/null)\"})", "    fi",
+                "    compadd -- $all || _files", "}",
+                "if [[ ${zsh_eval_context[-1]} == loadautofunc ]]; then _martlet \"$@\"; else compdef _martlet martlet; fi",
+                "",
+            ]
+        return lines.joined(separator: "\n")
     }
 
     /// For fish.
@@ -98,7 +113,8 @@ struct Completion {
             "function __martlet_path", "    set -l path",
             "    for word in (commandline -opc)[2..-1]", "        string match -q -- '-*' $word; or set -a path $word",
             "    end", "    string join ' ' -- $path", "end",
-            "function __martlet_at", "    test (__martlet_path) = \"$argv\"", "end", "complete -c martlet -f",
+            "function __martlet_at", "    set -l place (__martlet_path)", "    test \"$place\" = \"$argv\"", "end",
+            "complete -c martlet -f",
         ]
         for group in groups {
             let at = group.joined(separator: " ")

@@ -7,13 +7,17 @@ import TimeModel
 /// What a client can find out about a broker.
 extension Doctor {
     /// Known holes of mosquitto: the version that closes each, and what it is.
-    private static let holes: [(fixed: [Int], text: String)] = [
-        ([2, 0, 8], "a PUBLISH with an empty topic ends the broker (CVE-2021-34432)"),
-        ([2, 0, 10], "a crafted CONNACK from a client ends the broker (CVE-2021-28166)"),
-        ([2, 0, 12], "many user properties in a CONNECT keep the broker busy (CVE-2021-41039)"),
-        ([2, 0, 15], "20 expired messages in a queue hold back the valid ones behind them; no reason at a take-over"),
-        ([2, 0, 16], "memory without an account (CVE-2023-0809, CVE-2023-3592), leak at QoS 2 (CVE-2023-28366)"),
-        ([2, 0, 19], "crash or leak by a series of packets (CVE-2024-8376), by bridges (CVE-2024-3935)"),
+    private static let holes: [(fixed: [Int], text: String, name: String?)] = [
+        ([2, 0, 8], "a PUBLISH with an empty topic ends the broker", "CVE-2021-34432"),
+        ([2, 0, 10], "a crafted CONNACK from a client ends the broker", "CVE-2021-28166"),
+        ([2, 0, 12], "many user properties in a CONNECT keep the broker busy", "CVE-2021-41039"),
+        ([2, 0, 15], "20 expired messages in a queue hold back the valid ones behind them", nil),
+        ([2, 0, 15], "no reason is told at a take-over", nil),
+        ([2, 0, 16], "memory is taken without an account", "CVE-2023-0809"),
+        ([2, 0, 16], "a crafted Will takes memory", "CVE-2023-3592"),
+        ([2, 0, 16], "QoS 2 messages of equal ids leak", "CVE-2023-28366"),
+        ([2, 0, 19], "a series of packets ends the broker", "CVE-2024-8376"),
+        ([2, 0, 19], "a bridge may end the broker", "CVE-2024-3935"),
     ]
 
     /// Whether somebody without account gets in.
@@ -46,14 +50,32 @@ extension Doctor {
             return add(.note, "version", text, remedy: "see topics/broker.md on brokers other than mosquitto")
         }
         let version = number.split(separator: ".").compactMap { Int($0.prefix(while: \.isNumber)) }
-        let open = Doctor.holes.filter { version.lexicographicallyPrecedes($0.fixed) }
-        guard let latest = open.last else { return add(.ok, "version", "mosquitto \(number): no known hole") }
-        let list = open.map(\.text).joined(separator: "; ")
+        let patches = isLocal ? distributionPatches() : nil
+        let open = Doctor.holes.filter { hole in
+            guard version.lexicographicallyPrecedes(hole.fixed) else { return false }
+            return hole.name.map { patches?.contains($0) != true } ?? true
+        }
+        let patched = patches == nil ? "" : ", with the patches of the installed package"
+        guard let latest = open.last else { return add(.ok, "version", "mosquitto \(number)\(patched): no known hole") }
+        let list = open.map { hole in hole.text + (hole.name.map { " (\($0))" } ?? "") }.joined(separator: "; ")
+        let fixed = latest.fixed.map(String.init).joined(separator: ".")
+        if open.allSatisfy({ $0.name == nil }) {
+            return add(
+                .note, "version", "mosquitto \(number)\(patched): no known hole; \(list)",
+                remedy: "nothing has to be done: the services know of it. Gone from \(fixed) on")
+        }
         add(
-            .warning, "version", "mosquitto \(number), unless your distribution has patched it: \(list)",
-            remedy:
-                "upgrade to \(latest.fixed.map(String.init).joined(separator: ".")) or later, or see to it that the "
-                + "distribution's security updates are installed")
+            .warning, "version",
+            "mosquitto \(number)\(patches == nil ? ", unless your distribution has patched it" : patched): \(list)",
+            remedy: "upgrade to \(fixed) or later, or install the distribution's security updates")
+    }
+
+    /// What Debian's package says that it has patched: its changelog names each hole.
+    private func distributionPatches() -> String? {
+        let changelog = "/usr/share/doc/mosquitto/changelog.Debian.gz"
+        guard FileText.exists(changelog), let program = FileText.program("gzip", environment: session.environment)
+        else { return nil }
+        return output(of: [program, "-dc", changelog])
     }
 
     /// One of the broker's own topics; `nil` when this account may not read it.
@@ -68,13 +90,19 @@ extension Doctor {
     /// What the program on this machine says of itself.
     private func localVersion() -> String? {
         guard let program = FileText.program("mosquitto", environment: session.environment) else { return nil }
+        return output(of: [program, "-h"])?.split(separator: "\n").first.map(String.init)
+    }
+
+    /// What a program prints.
+    private func output(of words: [String]) -> String? {
         let scratch = "\(UserFolders.state(session.environment))/scratch"
         guard (try? FileText.makeFolder(scratch)) != nil else { return nil }
         let log = "\(scratch)/\(RandomText.id())"
         defer { unlink(log) }
-        let process = ManagedProcess("mosquitto", [program, "-h"], environment: session.environment, log: log)
-        guard (try? process.start()) != nil, process.waitForEnd(ms: 5000) else { return nil }
-        return process.lastLines(100).first
+        let process = ManagedProcess(words[0], words, environment: session.environment, log: log)
+        guard (try? process.start()) != nil, process.waitForEnd(ms: 5000), let bytes = try? FileText.read(log)
+        else { return nil }
+        return String(decoding: bytes, as: UTF8.self)
     }
 
     /// What the broker says when it accepts a connection.
@@ -129,7 +157,8 @@ extension Doctor {
             add(.ok, "rights_foreign", "it may not write as somebody else, nor in another workspace")
         } else {
             add(
-                .fault, "rights_foreign", "it may write as somebody else: \(open.joined(separator: " and "))",
+                .fault, "rights_foreign",
+                "it may write \(open[0] == foreign ? "as somebody else" : "in another workspace"): \(open.joined(separator: " and "))",
                 remedy: "an access list with a block for each account: martlet broker init, martlet broker apply")
         }
         let watched = [Subscription(filter: free, wantsRetained: false)]

@@ -10,42 +10,88 @@ struct BrokerSettings {
         let listener: Int
     }
 
+    /// Where the broker listens, by one `listener` line and those below it.
+    struct Listener: Hashable {
+        /// Its port; 0 for a Unix socket.
+        let port: Int
+        /// The address it is bound to; absent: all.
+        let host: String?
+        /// As the file has it.
+        let text: String
+        /// The settings below it.
+        let lines: [Line]
+
+        /// Whether a setting has a value.
+        func has(_ name: String, _ value: String) -> Bool { lines.contains { $0.name == name && $0.value == value } }
+        /// The value of a setting.
+        func value(_ name: String) -> String? { lines.last { $0.name == name }?.value }
+        /// Whether only this machine can reach it.
+        var isLocal: Bool { port == 0 || host?.hasPrefix("127.") ?? false || host == "localhost" || host == "::1" }
+        /// Whether browsers connect to it.
+        var isForBrowsers: Bool { has("protocol", "websockets") }
+    }
+
     private(set) var lines: [Line] = []
 
     /// Reads a file and what it includes.
-    init?(_ path: String, depth: Int = 0) {
-        guard let bytes = try? FileText.read(path) else { return nil }
-        var listener = 0
+    init?(_ path: String) {
+        guard read(path, isIncluded: false) else { return nil }
+    }
+
+    private mutating func read(_ path: String, isIncluded: Bool) -> Bool {
+        guard let bytes = try? FileText.read(path) else { return false }
         for raw in String(decoding: bytes, as: UTF8.self).split(separator: "\n") {
-            let words = raw.split(separator: " ", maxSplits: 1).map { $0.trimmingCharacters(in: .whitespaces) }
-            guard let name = words.first, !name.hasPrefix("#") else { continue }
-            if name == "listener" || name == "port" { listener += 1 }
-            lines.append(Line(name: name, value: words.count > 1 ? words[1] : "", listener: listener))
-            if name == "include_dir", words.count > 1, depth == 0 {
-                let files = ((try? FileManager.default.contentsOfDirectory(atPath: words[1])) ?? []).sorted()
-                for file in files where file.hasSuffix(".conf") {
-                    lines += BrokerSettings("\(words[1])/\(file)", depth: 1)?.lines ?? []
-                }
+            let line = raw.trimmingCharacters(in: .whitespaces)
+            guard let name = line.split(separator: " ").first.map(String.init), !name.hasPrefix("#") else { continue }
+            let value = line.dropFirst(name.count).trimmingCharacters(in: .whitespaces)
+            let above = lines.last?.listener ?? 0
+            let begins = name == "listener" || (name == "port" && value != "0")
+            lines.append(Line(name: name, value: value, listener: begins ? above + 1 : above))
+            if name == "include_dir", !isIncluded {
+                let files = ((try? FileManager.default.contentsOfDirectory(atPath: value)) ?? []).sorted()
+                for file in files where file.hasSuffix(".conf") { _ = read("\(value)/\(file)", isIncluded: true) }
             }
         }
+        return true
     }
 
     /// The last value of a setting.
     func value(_ name: String) -> String? { lines.last { $0.name == name }?.value }
+
+    /// Where the broker listens. Without any such line it is port 1883 of the loopback address.
+    var listeners: [Listener] {
+        let count = lines.last?.listener ?? 0
+        if count == 0 { return [Listener(port: 1883, host: "127.0.0.1", text: "1883", lines: [])] }
+        return (1...count).compactMap { number in
+            let own = lines.filter { $0.listener == number }
+            guard let first = own.first else { return nil }
+            let words = first.value.split(separator: " ").map(String.init)
+            let host = words.count > 1 ? words[1] : own.last { $0.name == "bind_address" }?.value
+            return Listener(
+                port: words.first.flatMap { Int($0) } ?? 0, host: host, text: first.value, lines: Array(own.dropFirst())
+            )
+        }
+    }
 }
 
 /// What the broker's own files say; a client sees only a part of it.
 extension Doctor {
-    /// The file that is meant: the one that was named, or the one of the usual folder.
+    /// The file that is meant: the one that was named, the one of the broker that runs here, or that of the usual folder.
     private var configurationFile: String? {
         if let named = session.invocation.text("configuration") { return named }
-        guard isLocal, let folder = try? BrokerCommands.folder(session), folder.isThere else { return nil }
+        guard isLocal else { return nil }
+        if session.invocation.text("dir") == nil, let running = runningConfiguration() { return running }
+        guard let folder = try? BrokerCommands.folder(session), folder.isThere else { return nil }
         return folder.configurationFile
     }
 
     /// Reads the file, if there is one.
     mutating func examineConfiguration() {
-        guard let file = configurationFile else { return }
+        guard let file = configurationFile else {
+            return add(
+                .note, "configuration", "the broker's own file is not here",
+                remedy: "run it on the broker's machine, or name the file: --configuration FILE")
+        }
         guard let settings = BrokerSettings(file) else {
             return add(.note, "configuration", "\(file) cannot be read", remedy: "run it as root")
         }
@@ -53,10 +99,14 @@ extension Doctor {
         examineAccess(settings)
         examineRoom(settings)
         examineListeners(settings)
+        if isLocal {
+            examineSockets(settings)
+            examineDashboard(settings)
+        }
     }
 
     private mutating func examineAccess(_ settings: BrokerSettings) {
-        let hasListener = settings.lines.contains { $0.name == "listener" || $0.name == "port" }
+        let hasListener = settings.lines.contains { $0.listener > 0 }
         if settings.value("allow_anonymous") == "true" || (settings.value("allow_anonymous") == nil && !hasListener) {
             add(.fault, "file_anonymous", "accounts are not asked for", remedy: "allow_anonymous false")
         }
@@ -70,7 +120,7 @@ extension Doctor {
         }
         let patterns = String(decoding: text, as: UTF8.self).split(separator: "\n").filter { $0.hasPrefix("pattern") }
         if patterns.isEmpty {
-            add(.ok, "file_rights", "a literal block for each account")
+            add(.ok, "file_rights", "a literal block for each account, no patterns")
         } else {
             add(
                 .fault, "file_patterns", "\(patterns.count) pattern lines: %u also fits a username with / in it",
@@ -110,18 +160,15 @@ extension Doctor {
     }
 
     private mutating func examineListeners(_ settings: BrokerSettings) {
-        for (index, listener) in settings.lines.filter({ $0.name == "listener" }).enumerated() {
-            let own = settings.lines.filter { $0.listener == index + 1 }
-            func has(_ name: String, _ value: String) -> Bool { own.contains { $0.name == name && $0.value == value } }
-            let isLoopback = listener.value.contains("127.0.0.1") || listener.value.contains("/")
-            if has("protocol", "websockets"), isLoopback, !has("socket_domain", "ipv4") {
+        for listener in settings.listeners {
+            if listener.isForBrowsers, listener.isLocal, !listener.has("socket_domain", "ipv4") {
                 add(
-                    .fault, "file_websockets", "the WebSocket listener \(listener.value) listens everywhere",
+                    .fault, "file_websockets", "the WebSocket listener \(listener.text) listens everywhere",
                     remedy: "socket_domain ipv4 below it")
             }
-            if !isLoopback, !own.contains(where: { $0.name == "certfile" || $0.name == "psk_hint" }) {
+            if !listener.isLocal, listener.value("certfile") == nil, listener.value("psk_hint") == nil {
                 add(
-                    .fault, "file_plain", "the listener \(listener.value) takes passwords from outside in clear",
+                    .fault, "file_plain", "the listener \(listener.text) takes passwords from outside in clear",
                     remedy: "certfile and keyfile, or the address 127.0.0.1")
             }
         }

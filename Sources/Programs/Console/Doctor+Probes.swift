@@ -144,18 +144,67 @@ extension Doctor {
             remedy: "a time service on both machines; leases and schedules do not depend on it, what people read does")
     }
 
-    /// How much is retained in the workspace, as far as this account sees it.
-    mutating func examineRetained(_ client: ClientSession) {
+    /// What a service gets when it starts: every retained view, and its own message last. At QoS 1 a queue that is too
+    /// short cuts it off.
+    mutating func examineSnapshot() {
+        guard let whole = retainedCount(atLeastOnce: false), let kept = retainedCount(atLeastOnce: true) else {
+            return add(
+                .note, "snapshot", "not tried: this account reads nothing that it writes",
+                remedy: "only a broker without rights, or a service's account, can show it")
+        }
+        if kept < whole {
+            add(
+                .fault, "snapshot",
+                "of \(whole) retained messages \(kept) come at QoS 1: starts get half of the picture",
+                remedy: "max_queued_messages 100000")
+        } else if whole > 20_000 {
+            add(
+                .warning, "retained", "\(whole) retained messages in \(settings.workspace): starts become slow",
+                remedy: "look for what nobody owns any more: martlet capability list, mosquitto_sub --retained-only")
+        } else {
+            add(.ok, "snapshot", "complete: \(whole) retained messages that this account may read, one's own last")
+        }
+    }
+
+    /// How many retained messages of the workspace come before an own one, sent after the subscription.
+    private func retainedCount(atLeastOnce: Bool) -> Int? {
+        guard let reader = try? connectedSession(settings.options) else { return nil }
+        defer { reader.close() }
+        // A command's reply is what every account that may act can have sent to itself; else a free topic.
+        let rest = "\(settings.principal)/capability/list/doctor-\(RandomText.id(6))"
+        let mark = hasFreeTopic ? topic("doctor/mark-\(RandomText.id(8))") : topic("reply/\(rest)")
+        let all = Subscription(filter: topic("#"), wantsRetained: true, atLeastOnce: atLeastOnce)
+        guard hasFreeTopic || hasDispatcher, (try? reader.subscribe([all], timeoutMs: 5000)) != nil else { return nil }
+        let sent = OutboundMessage(
+            topic: hasFreeTopic ? mark : topic("command/\(rest)"), payload: Array("{\"limit\":1}".utf8))
+        guard (try? reader.post(sent)) != nil else { return nil }
+        var count = 0
+        while let message = reader.nextMessage(timeoutMs: 5000) {
+            if message.topic == mark { return count }
+            count += message.retained ? 1 : 0
+        }
+        return nil
+    }
+
+    /// The services' own records and metrics, as operators may read them: releases, zone data, clocks.
+    mutating func examineRecords() {
         guard let reader = try? connectedSession(settings.options) else { return }
         defer { reader.close() }
-        let all = Subscription(filter: topic("#"), wantsRetained: true, atLeastOnce: false)
-        guard (try? reader.subscribe([all], timeoutMs: 5000)) != nil else { return }
-        var count = 0
-        while count < 200_000, let message = reader.nextMessage(timeoutMs: 300) { count += message.retained ? 1 : 0 }
-        if count <= 20_000 { return add(.ok, "retained", "\(count) retained messages in \(settings.workspace)") }
-        add(
-            .warning, "retained", "\(count) retained messages in \(settings.workspace): starts become slow",
-            remedy: "look for what nobody owns any more: martlet capability list, mosquitto_sub --retained-only")
+        let filters = ["service/+/+", "metrics/+"].map {
+            Subscription(filter: "\(Names.systemWorkspace)/\(Names.protocolLevel)/\($0)", wantsRetained: true)
+        }
+        guard (try? reader.subscribe(filters, timeoutMs: 3000)) != nil else { return }
+        var board = ServiceBoard()
+        while let message = reader.nextMessage(timeoutMs: 500) { board.take(message) }
+        if board.records.isEmpty {
+            return add(
+                .note, "records", "no service's record: none is there, or this account may not read them",
+                remedy: "look as an operator: martlet broker account add NAME --role operator")
+        }
+        let zones = (try? ZoneFolder(nil))?.catalog.version ?? "unknown"
+        for finding in board.findings(zones: zones, now: SystemClock.wall) {
+            add(finding.level, finding.code, finding.text, remedy: finding.remedy)
+        }
     }
 
     private func connectedSession(_ options: ConnectionOptions) throws(ClientError) -> ClientSession {

@@ -115,17 +115,18 @@ struct Doctor {
     }
 
     private mutating func examine(_ client: ClientSession) {
-        examineAnonymous()
-        examineVersion(client)
         examineLimits(client.limits)
+        examineVersion(client)
+        examineAnonymous()
         examineOwnRights(client)
         examineForeignRights(client)
         examineServices(client)
+        examineSnapshot()
         examineRoundTrip(client)
         examineQueue()
         examineTakeOver()
         examineClock(client)
-        examineRetained(client)
+        examineRecords()
     }
 
     /// A topic below the workspace.

@@ -78,10 +78,24 @@ enum FleetCommands {
             let yes = data["can"] == .bool(true)
             session.terminal.print(
                 yes ? "\(name) could start now." : "\(name) could not start now: \(CodeBook.meaning(code)) (\(code)).")
+            if let line = policyLine(data) { session.terminal.print(line) }
             let text = ExplainText(session.terminal, SystemClock.wall)
             for line in text.candidateLines(ExplainText.candidates(data), data) { session.terminal.print(line) }
         }
         return data["can"] == .bool(true) ? .done : .refused
+    }
+
+    /// Which rule of the policy decided, and what it is about; `nil` where there are no rules.
+    static func policyLine(_ data: JSONValue) -> String? {
+        guard let policy = data["policy"], let effect = policy["effect"]?.stringValue else { return nil }
+        let why = Terminal.escape(policy["why"]?.stringValue ?? "")
+        guard let rule = policy["rule"]?.stringValue else {
+            return effect == "allow" ? nil : "Policy: denied, since \(why)."
+        }
+        let does =
+            ["deny": "denies it", "require_approval": "asks for an approval", "allow": "allows it"][effect] ?? effect
+        let priority = policy["priority"]?.intValue.map { ", priority \($0)" } ?? ""
+        return "Policy: rule \(Terminal.escape(rule))\(priority) \(Terminal.escape(does)). It is about: \(why)."
     }
 
     private static func list(_ value: JSONValue, _ key: String) -> [JSONValue] {

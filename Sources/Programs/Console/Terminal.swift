@@ -46,8 +46,8 @@ struct Terminal: Sendable {
 
     /// Writes one line of data.
     func print(_ line: String) { Terminal.write(1, Array(line.utf8) + [0x0A]) }
-    /// Writes bytes of data as they are, with a line end.
-    func print(_ bytes: [UInt8]) { Terminal.write(1, bytes + [0x0A]) }
+    /// Writes JSON, with a line end.
+    func print(_ bytes: [UInt8]) { Terminal.write(1, Terminal.escapeJSON(bytes) + [0x0A]) }
     /// Writes a message unless `--quiet`.
     func say(_ line: String) {
         if !isQuiet { Terminal.write(2, Array(line.utf8) + [0x0A]) }
@@ -84,13 +84,38 @@ struct Terminal: Sendable {
     static func escape(_ text: String) -> String {
         var shown = ""
         for scalar in text.unicodeScalars {
-            switch scalar.value {
-            case 0x00..<0x20, 0x7F..<0xA0, 0x200B...0x200F, 0x2028...0x202E, 0x2060...0x206F, 0xFEFF, 0xFFF9...0xFFFB:
+            if isActive(scalar) {
                 shown += "\\u{\(String(scalar.value, radix: 16, uppercase: true))}"
-            default: shown.unicodeScalars.append(scalar)
+            } else {
+                shown.unicodeScalars.append(scalar)
             }
         }
         return shown
+    }
+
+    /// What a terminal acts upon, or what turns or hides text.
+    private static func isActive(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.value {
+        case 0x00..<0x20, 0x7F..<0xA0, 0x061C, 0x200B...0x200F, 0x2028...0x202E, 0x2060...0x206F, 0xFEFF,
+            0xFFF9...0xFFFB:
+            true
+        default: false
+        }
+    }
+
+    /// JSON with the same characters as JSON's own escapes: they can only stand within its texts.
+    static func escapeJSON(_ bytes: [UInt8]) -> [UInt8] {
+        if bytes.allSatisfy({ $0 < 0x7F }) { return bytes }
+        var shown = ""
+        for scalar in String(decoding: bytes, as: UTF8.self).unicodeScalars {
+            if scalar.value >= 0x7F, isActive(scalar) {
+                let digits = String(scalar.value, radix: 16)
+                shown += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            } else {
+                shown.unicodeScalars.append(scalar)
+            }
+        }
+        return Array(shown.utf8)
     }
 
     /// A point in time for people.

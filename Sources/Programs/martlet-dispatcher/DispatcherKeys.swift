@@ -20,9 +20,11 @@ enum DispatcherKeys {
         ConfigurationKey(
             "dispatcher.policy", .json, help: "Rules by workspace: {WORKSPACE: [{id, priority, effect, ...}]}."),
         ConfigurationKey(
-            "dispatcher.rates", .json, help: "Token buckets: [{owner | capability, executor, per_s, burst}]."),
+            "dispatcher.rates", .json, help: "Token buckets: [{owner | capability, executor | workspace, per_s, burst}]."),
         ConfigurationKey(
             "dispatcher.budgets", .json, help: "Budgets: [{workspace | owner, period_ms, amount}]."),
+        ConfigurationKey(
+            "dispatcher.quotas", .json, help: "Room of workspaces: {WORKSPACE or *: {tasks, task_bytes}}."),
         ConfigurationKey(
             "dispatcher.weights", .json, help: "Shares of owners in their lane: {OWNER: 1 to 1000}."),
         ConfigurationKey(

@@ -277,6 +277,7 @@ extension ScheduleEngine {
                 $0.field("seq", number)
             }
             for (name, number) in ownMetrics { $0.field(name, number) }
+            $0.field("uptime_ms", max(0, now.wall - startedAt))
             $0.field("journal_writable", isJournalWritable ? 1 : 0)
             $0.field("\(settings.role.noun.rawValue)s", schedules.count)
             $0.field("open_slots", openSlots.count)

@@ -229,14 +229,15 @@ extension ScheduleEngine {
             if record?.state == .up { heartbeats.insert(instance) } else { heartbeats.remove(instance) }
             judgeWaiting(now)
         }
-        guard name == settings.role.service, let record else { return }
-        if record.term > term, record.boot != settings.boot, record.state == .up {
+        guard name == settings.role.service else { return }
+        if let record, record.term > term, record.boot != settings.boot, record.state == .up {
             effects.append(
                 .quit(status: 0, reason: "a \(settings.role.service) with the newer term \(record.term) has taken over")
             )
-        } else if record.boot == settings.boot, record.state == .up {
+        } else if let record, record.boot == settings.boot, record.state == .up {
             becomeReady(now)
         } else if instance == settings.instance, isConnected, !isEnding {
+            // A late Will, or a stranger's word.
             publishRecord(state: .up)
         }
     }

@@ -88,7 +88,8 @@ extension ScheduleEngine {
         guard let record = schedules[key] else {
             if payload.isEmpty { return }
             if isAdopting { return adopt(key, payload, now) }
-            if hasHistory, isConnected {
+            // Before this service is ready it may be one of its own, from a journal that was lost; after that a stranger's.
+            if hasHistory || isReady, isConnected {
                 effects.append(.publish(OutboundMessage(topic: viewTopic(key), payload: [], retain: true)))
             }
             return
