@@ -168,8 +168,8 @@ public final class Link {
         }
     }
 
-    /// Whether there is a connection to keep alive, or one that is being made. Between two attempts there is none: a
-    /// chore that found that out would put off the next attempt each time.
+    /// Whether there is a connection to keep alive and to write to, or one that is being made. Between two attempts there
+    /// is none: a chore or a write that found that out would put off the next attempt each time.
     private var hasSocket: Bool {
         switch state {
         case .opening, .open, .leaving: true
@@ -179,8 +179,7 @@ public final class Link {
 
     /// Reads what has arrived, at most so much as one turn may take, without writing anything.
     public func read(at now: MonotonicTime) {
-        guard let handle, !pausesReading(at: now) else { return }
-        if case .waiting = state { return }
+        guard let handle, hasSocket, !pausesReading(at: now) else { return }
         let start = callbacks
         while callbacks - start < Link.packetsPerTurn, inboxBytes < Link.bytesPerTurn {
             let before = callbacks
@@ -196,7 +195,7 @@ public final class Link {
 
     /// Sends what waits: acknowledgements first, then publishes and subscriptions as far as the window allows.
     public func flush(at now: MonotonicTime) {
-        guard let handle, !holdsBack else { return }
+        guard let handle, hasSocket, !holdsBack else { return }
         heldAcknowledgements = 0
         while true {
             if mosquitto_want_write(handle) || needsWrite {

@@ -58,6 +58,47 @@ import TimeModel
         for number in 0..<300 { #expect(watcher.nextMessage(timeoutMs: 5000)?.topic == "t/\(number)") }
     }
 
+    @Test("G-03 what waits to be written does not put off the next attempt")
+    func unwrittenAcknowledgementsDoNotKeepItFromReconnecting() throws {
+        let broker = try TestBroker()
+        let link = Link(ConnectionOptions(address: broker.address, clientID: "link"), seed: 3)
+        _ = serve([link], until: isConnected)
+        #expect(link.subscribe([Subscription(filter: "in/#", wantsRetained: false)]))
+        _ = serve([link]) { if case .subscribed = $0 { true } else { false } }
+        let other = try broker.session("other")
+        for number in 0..<3 {
+            try other.publish(OutboundMessage(topic: "in/\(number)", payload: [1]), timeoutMs: 5000)
+        }
+        // One publish is on its way, and three acknowledgements wait to be written, when the broker goes.
+        broker.send(SIGSTOP)
+        #expect(link.publish(OutboundMessage(topic: "t", payload: [1], token: 1)))
+        link.flush(at: SystemClock.monotonic)
+        link.read(at: SystemClock.monotonic)
+        #expect(!link.takeEvents().isEmpty && link.unacknowledged == 1)
+        broker.kill(SIGKILL)
+        var events: [LinkEvent] = []
+        while events.isEmpty {
+            link.read(at: SystemClock.monotonic)
+            events = link.takeEvents()
+        }
+        let next = link.nextWake
+        for _ in 0..<3 { link.flush(at: SystemClock.monotonic) }
+        #expect(link.nextWake == next)
+        #expect(!link.hasEvents)
+        // Nor does it end a probe of a broker that is elsewhere.
+        link.state = .probing(descriptor: -1, until: SystemClock.monotonic + 60_000)
+        link.read(at: SystemClock.monotonic)
+        link.flush(at: SystemClock.monotonic)
+        guard case .probing = link.state else {
+            Issue.record("the probe was ended")
+            return
+        }
+        link.state = .waiting(until: SystemClock.monotonic)
+        try broker.start()
+        let last = serve([link], until: isConnected).last
+        #expect(last.map(isConnected) == true)
+    }
+
     @Test func twoClientsWithOneIdentitySaySo() throws {
         let broker = try TestBroker()
         let options = ConnectionOptions(address: broker.address, clientID: "twin")
