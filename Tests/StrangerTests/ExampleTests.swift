@@ -49,10 +49,11 @@ import Testing
             let executor = try fleet.startScript("executor.sh", "shell-1", "1")
             try await fleet.waitForSupply(of: "host.uptime")
             let rest = "shop/host.uptime/old-1"
-            let outcome = try await ChildCommand.run([
-                "mosquitto_rr", "-V", "311", "--unix", fleet.broker.socket, "-u", "shop", "-q", "0", "-W", "30", "-t",
-                "main/martlet1/intent/\(rest)", "-e", "main/martlet1/result/\(rest)", "-n",
-            ])
+            let outcome = try await ChildCommand.run(
+                ["mosquitto_rr", "-V", "311"] + fleet.broker.options(as: "shop") + [
+                    "-q", "0", "-W", "30", "-t", "main/martlet1/intent/\(rest)", "-e", "main/martlet1/result/\(rest)",
+                    "-n",
+                ])
             #expect(outcome.output.contains(#""status":"success""#), "\(outcome)")
             #expect(await executor.ended() == 0)
         }

@@ -22,7 +22,6 @@ final class Fleet: Sendable {
     private init() async throws {
         folder = try TemporaryFolder()
         broker = try await BrokerFixture()
-        _ = try folder.write("password", "unused\n")
     }
 
     private func end(_ dispatcher: ProgramFixture) async {
@@ -34,9 +33,8 @@ final class Fleet: Sendable {
     func startDispatcher() async throws -> ProgramFixture {
         let dispatcher = try ProgramFixture(
             "martlet-dispatcher",
-            [
-                "--broker", broker.address, "--user", "dispatcher", "--state-directory", folder.path + "/dispatcher",
-            ])
+            ["--broker", broker.address, "--state-directory", folder.path + "/dispatcher"]
+                + broker.account("dispatcher"))
         try await broker.waitUntilUp("dispatcher", dispatcher)
         return dispatcher
     }
@@ -57,14 +55,17 @@ final class Fleet: Sendable {
     /// Starts one of `deploy/examples` that is a Python program.
     func startPython(_ name: String, as executor: String) throws -> ProgramFixture {
         let file = BuildFolder.repositoryFile("deploy/examples/\(name)")
-        let arguments = [file, "127.0.0.1", String(broker.port), executor, folder.path + "/password"]
+        let arguments = [file, "127.0.0.1", String(broker.clientPort), executor, try broker.passwordFile()]
         return try ProgramFixture("/usr/bin/python3", arguments, environment: ["PYTHONDONTWRITEBYTECODE": "1"])
     }
 
     /// The connection of the mosquitto clients, where the scripts expect it.
     private func account(_ name: String) -> [String: String] {
         let home = "\(folder.path)/account-\(name)"
-        _ = try? folder.write("account-\(name)/mosquitto_rr", "-h 127.0.0.1\n-p \(broker.port)\n-u \(name)\n")
+        let lines = stride(from: 0, to: broker.options(as: name).count, by: 2).map {
+            broker.options(as: name)[$0...].prefix(2).joined(separator: " ")
+        }
+        _ = try? folder.write("account-\(name)/mosquitto_rr", lines.joined(separator: "\n") + "\n")
         return ["XDG_CONFIG_HOME": home]
     }
 
