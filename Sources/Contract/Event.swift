@@ -230,6 +230,8 @@ public struct ServiceRecord: Hashable, Sendable {
     public var features: [String]
     /// Version of the zone data, of services that use one.
     public var tzdb: String?
+    /// The workspaces it serves, when it is a cell; empty: all.
+    public var workspaces: [String] = []
     /// Why it is down.
     public var reason: String?
 
@@ -265,6 +267,7 @@ extension ServiceRecord: WireReadable, WireWritable {
             case "since": since = try reader.instant()
             case "limits": limits = reader.raw()
             case "features": features = try reader.strings(limit: Limits.key, count: Limits.labels)
+            case "workspaces": workspaces = try reader.names(count: Limits.page)
             case "tzdb": tzdb = try reader.string(limit: Limits.key)
             case "reason": reason = try reader.string(limit: Limits.text)
             default: reader.skip()
@@ -282,6 +285,7 @@ extension ServiceRecord: WireReadable, WireWritable {
             $0.field("since", since)
             $0.field("limits", limits)
             $0.field("features", features)
+            if !workspaces.isEmpty { $0.field("workspaces", workspaces) }
             $0.field("tzdb", tzdb)
             $0.field("reason", reason)
         }

@@ -146,6 +146,7 @@ private struct Rows {
         let system = "\(Names.systemWorkspace)/\(Names.protocolLevel)"
         rules.append(AccessRule(.write, "\(system)/service/\(name)/+"))
         rules.append(AccessRule(.write, "\(system)/metrics/\(name)"))
+        rules.append(AccessRule(.write, "\(system)/metrics/\(name)/+"))
         rules.append(AccessRule(.read, "\(system)/#"))
         return rules
     }

@@ -66,8 +66,8 @@ public struct Topic: Hashable, Sendable {
         case summary(by: String, name: String)
         /// A service's own record.
         case service(name: String, instance: String)
-        /// A service's numbers.
-        case metrics(name: String)
+        /// A service's numbers, or those of one of its cells.
+        case metrics(name: String, instance: String? = nil)
     }
 
     /// Takes a topic name apart; `nil` when it is none of the contract. Names in its levels are not judged here: see
@@ -164,6 +164,7 @@ public struct Topic: Hashable, Sendable {
         case ("summary", 2): .summary(by: at(0), name: at(1))
         case ("service", 2): .service(name: at(0), instance: at(1))
         case ("metrics", 1): .metrics(name: at(0))
+        case ("metrics", 2): .metrics(name: at(0), instance: at(1))
         default: nil
         }
     }
@@ -196,7 +197,7 @@ public struct Topic: Hashable, Sendable {
         case .notify(let channel, let k): ("notify", [channel, k])
         case .summary(let by, let name): ("summary", [by, name])
         case .service(let name, let instance): ("service", [name, instance])
-        case .metrics(let name): ("metrics", [name])
+        case .metrics(let name, let instance): ("metrics", instance.map { [name, $0] } ?? [name])
         }
     }
 

@@ -152,4 +152,28 @@ import Wire
         view.state.reason = DisableReason.failures.rawValue
         #expect(judged(view) == .critical)
     }
+
+    @Test func ofCellsTheOneThatServesTheWorkspaceCounts() {
+        var report = HealthReport(workspace: "shop")
+        report.now = HealthTests.now
+        func cell(_ instance: String, _ state: String, _ workspace: String) -> (String, String) {
+            (
+                "_sys/martlet1/service/dispatcher/\(instance)",
+                #"{"state":"\#(state)","version":"1","term":1,"boot":"b","since":"2026-11-20T09:00:00.000Z","#
+                    + #""workspaces":["\#(workspace)"]}"#
+            )
+        }
+        for view in [
+            cell("d-1", "down", "lab"), cell("d-2", "up", "shop"),
+            ("_sys/martlet1/metrics/dispatcher/d-1", #"{"queued":7}"#),
+            ("_sys/martlet1/metrics/dispatcher/d-2", #"{"queued":12}"#),
+        ] {
+            report.take(InboundMessage(topic: view.0, payload: Array(view.1.utf8)))
+        }
+        #expect(line(report, .dispatcher)?.level == .ok)
+        #expect(line(report, .dispatcher)?.text.contains("12 waiting") == true)
+        let gone = cell("d-2", "down", "shop")
+        report.take(InboundMessage(topic: gone.0, payload: Array(gone.1.utf8)))
+        #expect(line(report, .dispatcher)?.level == .critical)
+    }
 }

@@ -16,7 +16,7 @@ import Wire
         .alert(key: "k"), .event(name: "E", key: "k"), .log(request: "r", record: "step"),
         .dead(capability: "c", id: "i"),
         .notify(channel: "log", key: "k"), .summary(by: "capability", name: "c"), .service(name: "n", instance: "a"),
-        .metrics(name: "n"),
+        .metrics(name: "n"), .metrics(name: "n", instance: "a"),
     ]
 
     /// The name of a place's channel.
@@ -47,7 +47,7 @@ import Wire
         case .notify: "notify"
         case .summary: "summary"
         case .service: "service"
-        case .metrics: "metrics"
+        case .metrics(_, let instance): instance == nil ? "metrics" : "metrics_cell"
         }
     }
 

@@ -3,6 +3,7 @@ import HeartbeatCore
 import Machine
 import Testing
 import TimeModel
+import Timing
 import Wire
 
 @Suite("Verdicts on executors") struct VerdictTests {
@@ -267,5 +268,47 @@ import Wire
             Alert(severity: .critical, since: rig.wall, text: "x").encoded
         rig.restart()
         #expect(rig.alert("heartbeat.service.gone") == nil)
+    }
+
+    @Test("Of a service's cells a workspace hears only about those that serve it")
+    func cells() {
+        let rig = Rig()
+        rig.card("desk")
+        func record(_ instance: String, _ state: ServiceRecord.State, _ workspaces: [String]) {
+            var record = ServiceRecord(state: state, version: "1", term: 1, boot: instance, since: rig.wall)
+            record.workspaces = workspaces
+            let topic = "_sys/martlet1/service/dispatcher/\(instance)"
+            rig.give(.message(InboundMessage(topic: topic, payload: record.encoded, retained: true)))
+        }
+        func metrics(_ instance: String) {
+            let topic = "_sys/martlet1/metrics/dispatcher/\(instance)"
+            rig.give(.message(InboundMessage(topic: topic, payload: Array(#"{"tasks":0}"#.utf8))))
+        }
+        record("d-1", .up, ["main", "lab"])
+        record("d-2", .down, ["shop"])
+        #expect(rig.alert("heartbeat.service.dispatcher") == nil, "the shop's is none of ours")
+        record("d-1", .down, ["main", "lab"])
+        record("d-2", .up, ["shop"])
+        #expect(rig.alert("heartbeat.service.dispatcher")?.text == "dispatcher is down")
+        record("d-1", .up, ["main", "lab"])
+        #expect(rig.alert("heartbeat.service.dispatcher") == nil)
+        metrics("d-1")
+        for _ in 1...4 {
+            rig.pass(10_000)
+            metrics("d-2")
+        }
+        #expect(rig.alert("heartbeat.service.dispatcher")?.text == "dispatcher sends no metrics any more")
+    }
+
+    @Test("A heartbeat that is a cell knows its own metrics, and listens to its own workspaces alone")
+    func ownCell() {
+        let rig = Rig { $0.engine.serve(["main"], as: "heartbeat") }
+        rig.card("desk")
+        rig.status("desk", .online)
+        rig.beat("desk")
+        #expect(rig.verdict("desk") == .ready)
+        #expect(rig.retained["_sys/martlet1/metrics/heartbeat/heartbeat"] != nil)
+        rig.pass(60_000)
+        #expect(rig.verdict("desk") == .stale, "own metrics come back, so that silence may be concluded")
     }
 }

@@ -79,7 +79,7 @@ const signIn=({user,password,workspace,broker,keep})=>{
 	const version=query.get("mqtt")==="3"?4:5;
 	const client=M.client=new M.Client({url:broker,user,password,workspace,version,onState:stateChanged,onMessage:packet=>client===M.client&&hear(packet)});
 	const base=client.base;
-	client.subscribe("_sys/martlet1/service/+/+","_sys/martlet1/metrics/+",...M.VIEWS.map(view=>base+view),`${base}reply/${user}/#`,`${base}result/${user}/#`,`${base}update/${user}/#`);
+	client.subscribe("_sys/martlet1/service/+/+","_sys/martlet1/metrics/#",...M.VIEWS.map(view=>base+view),`${base}reply/${user}/#`,`${base}result/${user}/#`,`${base}update/${user}/#`);
 	client.open();
 };
 const signOut=()=>{

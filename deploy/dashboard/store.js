@@ -56,7 +56,7 @@ class Store {
 		if (payload.length) {
 			try {value=JSON.parse(decoder.decode(payload));} catch {this.illegal++;return;}
 		}
-		if (levels[0]==="_sys") return this.system(levels,value,retain);
+		if (levels[0]==="_sys") return this.system(levels,value,retain,workspace);
 		if (levels[0] !==workspace) return;
 		const [,,kind,first,second]=levels;
 		switch (kind) {
@@ -90,10 +90,16 @@ class Store {
 		if (entry.card||entry.status||entry.liveness) this[name].set(key,entry);else this[name].delete(key);
 		this.touch(name);
 	}
-	system(levels,value,retain) {
-		if (levels[2]==="service") this.put("services",levels[3]+"/"+levels[4],value);
+	// Of a service's cells only the one that serves this workspace counts; its numbers come under its own name.
+	system(levels,value,retain,workspace) {
+		if (levels[2]==="service"){
+			const cell=O(value).workspaces;
+			if (Array.isArray(cell)&&!cell.includes(workspace)) return;
+			this.put("services",levels[3]+"/"+levels[4],value);
+		}
 		if (levels[2] !=="metrics") return;
 		const name=levels[3];
+		if (levels[4]&&!this.services.has(name+"/"+levels[4])) return;
 		this.put("metrics",name,value);
 		if (!value) return;
 		const all=this.samples.get(name)||[];

@@ -23,6 +23,7 @@ extension Dispatcher {
         timers.set(TimerKey(.metrics), now.monotonic + 10_000)
         limitMemory()
         restorePlans()
+        refuseLeftOut()
         log(
             .info, "started", "The dispatcher has read its journal",
             [LogField("term", String(term)), LogField("tasks", String(tasks.count))])
@@ -87,7 +88,7 @@ extension Dispatcher {
             publish(OutboundMessage(topic: topic, payload: view.payload, retain: true))
         }
         for key in circuits.keys.sorted() {
-            guard circuits[key]?.hasView == true else { continue }
+            guard circuits[key]?.hasView == true, configuration.serves(key.capability.workspace) else { continue }
             let place = Topic.Place.circuit(capability: key.capability.name, executor: key.executor)
             if views[Topic(key.capability.workspace, place).name] == nil { publishCircuit(key, again: true) }
         }
@@ -148,12 +149,10 @@ extension Dispatcher {
             return
         }
         guard name == "dispatcher" else { return }
-        if let record, record.boot == boot, record.state == .up, record.term == term {
-            settle(complete: true)
-        } else if let record, record.boot != boot, record.state == .up, record.term > term {
-            log(.error, "superseded", "A dispatcher with term \(record.term) is up; this one has \(term)")
-            isTerminating = true
-            out.append(.quit(status: 78, reason: "a newer dispatcher is up (term \(record.term))"))
+        if let record, record.boot != boot {
+            meet(record, instance)
+        } else if let record, record.state == .up {
+            if record.term == term { settle(complete: true) }
         } else if instance == configuration.instance, isConnected, !isTerminating {
             // A late Will, or a stranger's word.
             publishService(.up, reason: nil)
@@ -161,7 +160,7 @@ extension Dispatcher {
     }
 
     /// The record of this service.
-    private func service(_ state: ServiceRecord.State, reason: String?) -> ServiceRecord {
+    func service(_ state: ServiceRecord.State, reason: String?) -> ServiceRecord {
         var record = ServiceRecord(
             state: state, version: configuration.version, term: term, boot: boot, since: startedAt)
         record.reason = reason
@@ -173,10 +172,11 @@ extension Dispatcher {
             }
         }
         if configuration.taskEvents { record.features.append("task_events") }
+        record.workspaces = configuration.workspaces
         return record
     }
 
-    private var serviceTopic: String {
+    var serviceTopic: String {
         Topic.system(.service(name: "dispatcher", instance: configuration.instance)).name
     }
 
@@ -225,6 +225,7 @@ extension Dispatcher {
         }
         var next = read
         (next.instance, next.version) = (configuration.instance, configuration.version)
+        next.workspaces = configuration.workspaces
         next.messageExpiry = configuration.messageExpiry
         let keepsRates = next.rates == configuration.rates
         let old = rates

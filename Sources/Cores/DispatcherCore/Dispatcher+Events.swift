@@ -53,7 +53,8 @@ extension Dispatcher {
         eventSequence += 1
         metrics.events += 1
         var event = Event(
-            eventID: "dispatcher.\(term).\(eventSequence)", event: name, seq: eventSequence, at: now.wall,
+            eventID: "\(configuration.cell ?? "dispatcher").\(term).\(eventSequence)", event: name, seq: eventSequence,
+            at: now.wall,
             actor: actor, workspace: workspace, subject: subject)
         fill(&event)
         let key = "dispatcher.\(subject)"
@@ -119,7 +120,7 @@ extension Dispatcher {
         timers.set(TimerKey(.metrics), now.monotonic + 10_000)
         forgetExecutors()
         let payload = metricsRecord.bytes
-        let topic = Topic.system(.metrics(name: "dispatcher")).name
+        let topic = Topic.system(.metrics(name: "dispatcher", instance: configuration.cell)).name
         publish(OutboundMessage(topic: topic, payload: payload, atLeastOnce: false, retain: true))
     }
 

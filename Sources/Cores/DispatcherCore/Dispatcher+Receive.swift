@@ -6,7 +6,7 @@ import TimeModel
 extension Dispatcher {
     /// Takes one message; what is none of the contract, or of a workspace that is not served, is passed over.
     mutating func receive(_ message: InboundMessage) {
-        guard let topic = Topic(message.topic) else { return }
+        guard !isSuperseded, let topic = Topic(message.topic) else { return }
         if topic.workspace == Names.systemWorkspace {
             if case .service(let name, let instance) = topic.place { receiveService(name, instance, message) }
             return

@@ -100,6 +100,8 @@ public struct Dispatcher: Service {
     var isSettled = false
     var isReady = false
     var isTerminating = false
+    /// Another dispatcher has its workspaces: nothing is answered any more.
+    var isSuperseded = false
     var isWritable = true
     var heldSince: MonotonicTime?
     var startedAt = WallTime(milliseconds: 0)

@@ -112,6 +112,9 @@ public struct DispatcherConfiguration: Hashable, Sendable {
     /// The defaults.
     public init() {}
 
+    /// Its name among the cells of the service; `nil` where it is the only one.
+    var cell: String? { workspaces.isEmpty ? nil : instance }
+
     /// Whether a workspace is served.
     public func serves(_ workspace: String) -> Bool { workspaces.isEmpty || workspaces.contains(workspace) }
 

@@ -24,9 +24,11 @@ extension HeartbeatCore {
             takeView(message.payload, ExecutorKey(workspace: topic.workspace, name: name), now)
         case .service(let name, let instance):
             services.take(name, instance, message.payload, own: clock.elapsed, now: now.wall)
-        case .metrics(let name):
-            if name == settings.engine.role.service { takeOwnMetrics(message.payload, now) }
-            services.takeMetrics(name, isReplay: isReplay, own: clock.elapsed)
+        case .metrics(let name, let instance):
+            if name == settings.engine.role.service, instance == settings.engine.cell {
+                takeOwnMetrics(message.payload, now)
+            }
+            services.takeMetrics(instance ?? name, isReplay: isReplay, own: clock.elapsed)
         case .alert(let key): takeAlert(topic.workspace, key, message.payload)
         default: return
         }

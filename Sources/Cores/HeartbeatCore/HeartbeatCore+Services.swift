@@ -11,7 +11,9 @@ extension HeartbeatCore {
 
     /// Workspaces that have executors or checks, and the usual one.
     var workspaces: [String] {
-        places.union(engine.workspaces).sorted()
+        let all = places.union(engine.workspaces).sorted()
+        let served = settings.engine.workspaces
+        return served.isEmpty ? all : all.filter(served.contains)
     }
 
     /// Judges all services and publishes what changed since; everything after a reconnect.
@@ -20,12 +22,11 @@ extension HeartbeatCore {
         let all = workspaces
         let isAll = toldPlaces != all
         toldPlaces = all
-        for name in Set(services.names).union(services.alerts.keys).sorted() where name != own {
-            let isNew = services.judge(
-                name, silentUntil: judgedUntil, widenedMs: clock.widenedMs, now: now.wall)
-            guard isNew || isAll else { continue }
-            let payload = services.alerts[name]?.encoded ?? []
-            for workspace in all {
+        for name in Set(services.names).union(services.alerts.keys.map(\.name)).sorted() where name != own {
+            let changed = services.judge(
+                name, in: all, silentUntil: judgedUntil, widenedMs: clock.widenedMs, now: now.wall)
+            for workspace in isAll ? all : changed {
+                let payload = services.alerts[ServiceView(name: name, workspace: workspace)]?.encoded ?? []
                 publish(Topic(workspace, .alert(key: HeartbeatCore.serviceAlertPrefix + name)).name, payload)
             }
         }
@@ -46,7 +47,7 @@ extension HeartbeatCore {
     mutating func clearIfOver(_ alert: ExecutorKey) {
         if alert.name.hasPrefix(HeartbeatCore.serviceAlertPrefix) {
             let name = String(alert.name.dropFirst(HeartbeatCore.serviceAlertPrefix.count))
-            if services.alerts[name] != nil { return }
+            if services.alerts[ServiceView(name: name, workspace: alert.workspace)] != nil { return }
         } else if engine.isAlerting(alert.workspace, alert.name) {
             return
         }

@@ -38,7 +38,7 @@ extension MonitorCore {
             Subscription(filter: Topic.filter("+", "summary", "+", "+"), wantsRetained: true),
             Subscription(filter: "\(system)/service/+/+", wantsRetained: true),
             // The last one: own numbers that come back show that all others stand.
-            Subscription(filter: "\(system)/metrics/+", wantsRetained: true, atLeastOnce: false),
+            Subscription(filter: "\(system)/metrics/#", wantsRetained: true, atLeastOnce: false),
         ]
     }
 
@@ -50,6 +50,13 @@ extension MonitorCore {
 
     /// The service's own record.
     func record(state: ServiceRecord.State, reason: String?) -> OutboundMessage {
+        var record = ownRecord(state)
+        record.reason = reason
+        let topic = Topic.system(.service(name: "monitor", instance: settings.instance))
+        return OutboundMessage(topic: topic.name, payload: record.encoded, retain: true)
+    }
+
+    func ownRecord(_ state: ServiceRecord.State) -> ServiceRecord {
         var record = ServiceRecord(
             state: state, version: settings.version, term: max(term, 1), boot: settings.boot, since: startedAt)
         record.limits = RawJSON { writer in
@@ -60,9 +67,7 @@ extension MonitorCore {
                 $0.field("summary_groups", Limits.summaryGroups)
             }
         }
-        record.reason = reason
-        let topic = Topic.system(.service(name: "monitor", instance: settings.instance))
-        return OutboundMessage(topic: topic.name, payload: record.encoded, retain: true)
+        return record
     }
 
     mutating func publishRecord(state: ServiceRecord.State, reason: String? = nil) {

@@ -74,19 +74,43 @@ extension MonitorCore {
     /// Whether each service is up, and the numbers that it publishes.
     private func writeServices(_ text: inout PrometheusText) {
         text.family("martlet_service_up", "gauge", "Whether the service's record says up.")
-        for name in services.keys.sorted() {
-            text.sample("martlet_service_up", [("service", name)], services[name] == true ? "1" : "0")
-        }
-        for service in numbers.keys.sorted() {
-            for key in (numbers[service] ?? [:]).keys.sorted() {
-                guard let number = numbers[service]?[key] else { continue }
+        for (labels, isUp) in upSamples { text.sample("martlet_service_up", labels, isUp ? "1" : "0") }
+        for (service, names) in publishers {
+            let keys = Set(names.flatMap { (numbers[$0] ?? [:]).keys })
+            for key in keys.sorted() {
                 let isTime = key.hasSuffix("_ms")
                 let base = isTime ? key.dropLast(3) + "_seconds" : key[...]
-                let name = PrometheusText.name("martlet_\(service)_\(base)")
-                text.family(name, key.hasSuffix("_total") ? "counter" : "gauge", "Published by \(service) as \(key).")
-                text.sample(name, [], isTime ? PrometheusText.seconds(number) : String(number))
+                let family = PrometheusText.name("martlet_\(service)_\(base)")
+                text.family(family, key.hasSuffix("_total") ? "counter" : "gauge", "Published by \(service) as \(key).")
+                for name in names {
+                    guard let number = numbers[name]?[key] else { continue }
+                    let labels = name == service ? [] : [("instance", name)]
+                    text.sample(family, labels, isTime ? PrometheusText.seconds(number) : String(number))
+                }
             }
         }
+    }
+
+    /// A service is up when one of its instances is; cells are told one by one.
+    private var upSamples: [(labels: [(String, String)], isUp: Bool)] {
+        var whole: [String: Bool] = [:]
+        var cells: [(labels: [(String, String)], isUp: Bool)] = []
+        for key in services.keys.sorted() {
+            guard let record = services[key] else { continue }
+            if record.workspaces.isEmpty {
+                whole[key.name] = whole[key.name] == true || record.state == .up
+            } else {
+                cells.append(([("service", key.name), ("instance", key.instance)], record.state == .up))
+            }
+        }
+        return whole.keys.sorted().map { ([("service", $0)], whole[$0] == true) } + cells
+    }
+
+    /// Services with the names under which they, or their cells, publish numbers.
+    private var publishers: [(service: String, names: [String])] {
+        let known = Dictionary(services.keys.map { ($0.instance, $0.name) }, uniquingKeysWith: { $1 })
+        let names = Dictionary(grouping: numbers.keys.sorted()) { known[$0] ?? $0 }
+        return names.sorted { $0.key < $1.key }.map { (service: $0.key, names: $0.value) }
     }
 }
 

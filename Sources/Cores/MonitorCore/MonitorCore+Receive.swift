@@ -43,9 +43,9 @@ extension MonitorCore {
             add(&record, raw)
         case .event(_, let key): takeEvent(topic, key, raw, now)
         case .log(let request, let name): takeLog(topic, request, name, raw, now)
-        case .metrics(let name):
-            takeNumbers(name, raw, now)
-            if name == "monitor" { hearOwnNumbers(JSONValue(raw), now) }
+        case .metrics(let name, let instance):
+            takeNumbers(instance ?? name, raw, now)
+            if name == "monitor", instance == nil { hearOwnNumbers(JSONValue(raw), now) }
         default: return
         }
     }
@@ -222,10 +222,15 @@ extension MonitorCore {
 
     private mutating func takeService(_ name: String, _ instance: String, _ payload: [UInt8], _ now: Now) {
         let record = payload.isEmpty ? nil : try? ServiceRecord(decoding: payload)
-        if services[name] != nil || services.count < 64 { services[name] = record.map { $0.state == .up } }
+        let key = ServiceInstance(name: name, instance: instance)
+        if services[key] != nil || services.count < 64 { services[key] = record }
         guard name == "monitor" else { return }
-        if let record, record.term > term, record.boot != settings.boot, record.state == .up {
-            effects.append(.quit(status: 0, reason: "a monitor with the newer term \(record.term) has taken over"))
+        if let record, let reason = ownRecord(.up).verdict(on: record, instance: instance, service: "monitor") {
+            guard !isEnding else { return }
+            isEnding = true
+            publishRecord(state: .down, reason: "superseded")
+            effects.append(.log(LogEvent(.error, "superseded", reason)))
+            effects.append(.quit(status: 78, reason: reason))
         } else if let record, record.boot == settings.boot, record.state == .up {
             if !isReady {
                 isReady = true
@@ -235,6 +240,16 @@ extension MonitorCore {
             // A late Will, or a stranger's word.
             publishRecord(state: .up)
         }
+    }
+}
+
+/// Names one instance of a service.
+struct ServiceInstance: Hashable, Comparable, Sendable {
+    var name: String
+    var instance: String
+
+    static func < (a: ServiceInstance, b: ServiceInstance) -> Bool {
+        a.name == b.name ? a.instance < b.instance : a.name < b.name
     }
 }
 

@@ -38,7 +38,7 @@ public struct MonitorCore: Service {
     /// What the cards say.
     var cards: [CardKey: CardFace] = [:]
     /// The services' records.
-    var services: [String: Bool] = [:]
+    var services: [ServiceInstance: ServiceRecord] = [:]
     /// The services' last numbers.
     var numbers: [String: [String: Int]] = [:]
     /// When a service's numbers were recorded last.

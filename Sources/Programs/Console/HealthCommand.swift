@@ -44,7 +44,7 @@ enum HealthCommand {
 
     private static func report(_ session: Session, _ parts: [HealthPart]) throws(Failure) -> HealthReport {
         let client = try session.client()
-        var report = HealthReport()
+        var report = HealthReport(workspace: client.settings.workspace)
         let start = SystemClock.monotonic
         try client.subscribe(HealthReport.filters(client.settings.workspace), retained: true)
         report.roundTripMs = max(0, SystemClock.monotonic - start)

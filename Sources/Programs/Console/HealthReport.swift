@@ -84,7 +84,7 @@ struct HealthReport {
     var silent: [String: String] = [:]
     var now = WallTime(milliseconds: 0)
 
-    private(set) var services: [String: ServiceRecord] = [:]
+    private(set) var services: ServiceRecords
     private var metrics: [String: JSONValue] = [:]
     private var capabilities: [String: CapabilityView] = [:]
     private var circuits: [String: CircuitView] = [:]
@@ -92,6 +92,9 @@ struct HealthReport {
     private var statuses: [String: ExecutorStatus] = [:]
     private var schedules: [String: ScheduleView] = [:]
     private var alerts: [String: Alert] = [:]
+
+    /// What one workspace sees.
+    init(workspace: String = Names.defaultWorkspace) { services = ServiceRecords(workspace: workspace) }
 
     /// A broker slower than this is odd, in ms.
     static let slowBrokerMs = 100
@@ -107,7 +110,7 @@ struct HealthReport {
             Topic.filter(workspace, "executor", "+", "status"), Topic.filter(workspace, "liveness", "+"),
             Topic.filter(workspace, "schedule", "+"), Topic.filter(workspace, "alert", "+"),
             Topic.filter(Names.systemWorkspace, "service", "+", "+"),
-            Topic.filter(Names.systemWorkspace, "metrics", "+"),
+            Topic.filter(Names.systemWorkspace, "metrics", "#"),
         ]
     }
 
@@ -123,17 +126,11 @@ struct HealthReport {
         case .liveness(let name): verdicts[name] = try? LivenessView(decoding: bytes)
         case .schedule(let name): schedules[name] = try? ScheduleView(decoding: bytes)
         case .alert(let key): alerts[key] = try? Alert(decoding: bytes)
-        case .service(let name, _): takeRecord(name, bytes)
-        case .metrics(let name): metrics[name] = (try? RawJSON(validating: bytes)).map { JSONValue($0) }
+        case .service(let name, let instance): services.take(name, instance, bytes)
+        case .metrics(let name, let instance):
+            metrics[instance ?? name] = (try? RawJSON(validating: bytes)).map { JSONValue($0) }
         default: return
         }
-    }
-
-    /// Of several instances the one that is up counts.
-    private mutating func takeRecord(_ name: String, _ bytes: [UInt8]) {
-        guard let record = try? ServiceRecord(decoding: bytes) else { return }
-        if services[name]?.state == .up, record.state == .down { return }
-        services[name] = record
     }
 
     /// Whether this account may read what health is made of.
@@ -223,7 +220,9 @@ struct HealthReport {
         ],
     ]
 
-    private func number(_ service: String, _ key: String) -> Int? { metrics[service]?[key]?.intValue }
+    private func number(_ service: String, _ key: String) -> Int? {
+        metrics[services.metricsName(service)]?[key]?.intValue
+    }
 
     private func blind(_ part: String) -> HealthLine {
         HealthLine(

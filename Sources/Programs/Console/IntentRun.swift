@@ -34,7 +34,7 @@ struct IntentRun {
         try client.subscribe([ServiceWatch.filter("dispatcher")], retained: true)
         let payload = intent.encoded
         try client.publish(topic, payload)
-        var watch = ServiceWatch()
+        var watch = ServiceWatch(workspace: settings.workspace)
         var repetition = Repetition(client)
         var deadline: MonotonicTime? = SystemClock.monotonic + answerMs
         while true {

@@ -36,6 +36,10 @@ struct Repetition {
 /// What the services say of themselves, as far as this account may read it.
 struct ServiceWatch {
     private var records: [String: ServiceRecord] = [:]
+    private let workspace: String
+
+    /// What one workspace sees: other cells are none of its business.
+    init(workspace: String) { self.workspace = workspace }
 
     /// The filter of the records of one service.
     static func filter(_ service: String) -> String {
@@ -45,7 +49,8 @@ struct ServiceWatch {
     /// Takes a message if it is a record; true if it was.
     mutating func take(_ message: InboundMessage) -> Bool {
         guard let topic = Topic(message.topic), case .service(_, let instance) = topic.place else { return false }
-        records[instance] = try? ServiceRecord(decoding: message.payload)
+        let record = try? ServiceRecord(decoding: message.payload)
+        records[instance] = record.flatMap { $0.serves(workspace) ? $0 : nil }
         return true
     }
 
@@ -77,7 +82,7 @@ struct CommandRequest {
         try client.subscribe([answer], retained: false)
         try client.subscribe([ServiceWatch.filter(noun.service)], retained: true)
         try client.publish(topic, payload)
-        var watch = ServiceWatch()
+        var watch = ServiceWatch(workspace: workspace)
         var repetition = Repetition(client)
         let deadline = SystemClock.monotonic + withinMs
         while SystemClock.monotonic < deadline {

@@ -9,7 +9,7 @@ import Wire
 final class TopCommand {
     private let session: Session
     private let client: BusClient
-    private var state = TopState()
+    private var state: TopState
     private var chosen = 0
     private var details: [String] = []
     private var typed: [UInt8] = []
@@ -17,6 +17,7 @@ final class TopCommand {
     private init(_ session: Session) throws(Failure) {
         self.session = session
         client = try session.client()
+        state = TopState(workspace: client.settings.workspace)
         try client.subscribe(TopState.filters(client.settings.workspace), retained: true)
     }
 

@@ -9,11 +9,14 @@ struct TopState {
     private var circuits: [String: CircuitView] = [:]
     private var executors: [String: ExecutorStatus] = [:]
     private var alerts: [String: Alert] = [:]
-    private var services: [String: ServiceRecord] = [:]
+    private var services: ServiceRecords
     private var metrics: [String: Int] = [:]
     private var summaries: [String: HistorySummary] = [:]
     private var earlier: (ended: Int, failed: Int, at: WallTime)?
     private var rates: (perSecondTenths: Int, failPercentTenths: Int)?
+
+    /// What one workspace sees.
+    init(workspace: String) { services = ServiceRecords(workspace: workspace) }
 
     /// The filters of everything it looks at.
     static func filters(_ workspace: String) -> [String] {
@@ -22,7 +25,7 @@ struct TopState {
             Topic.filter(workspace, "executor", "+", "status"), Topic.filter(workspace, "alert", "+"),
             Topic.filter(workspace, "summary", "capability", "+"),
             Topic.filter(Names.systemWorkspace, "service", "+", "+"),
-            Topic.filter(Names.systemWorkspace, "metrics", "dispatcher"),
+            Topic.filter(Names.systemWorkspace, "metrics", "dispatcher", "#"),
         ]
     }
 
@@ -36,10 +39,11 @@ struct TopState {
             circuits[executor.map { "\(capability) \($0)" } ?? capability] = try? CircuitView(decoding: bytes)
         case .status(let executor): executors[executor] = try? ExecutorStatus(decoding: bytes)
         case .alert(let key): alerts[key] = try? Alert(decoding: bytes)
-        case .service(let name, _): services[name] = try? ServiceRecord(decoding: bytes)
+        case .service(let name, let instance): services.take(name, instance, bytes)
         case .summary(HistoryDimension.capability.rawValue, let name):
             summaries[name] = try? HistorySummary(decoding: bytes)
-        case .metrics: takeMetrics(bytes, at: now)
+        case .metrics(let name, let instance) where instance ?? name == services.metricsName("dispatcher"):
+            takeMetrics(bytes, at: now)
         default: return
         }
     }
@@ -62,8 +66,8 @@ struct TopState {
 
     /// The first three lines: services, counts, then rates and alerts; each fits 80 columns but for a long alert.
     func head(_ workspace: String, at now: WallTime, _ terminal: Terminal) -> [String] {
-        let up = services.keys.sorted().filter { services[$0]?.state == .up }
-        let down = services.keys.sorted().filter { services[$0]?.state == .down }
+        let up = services.names.filter { services[$0]?.state == .up }
+        let down = services.names.filter { services[$0]?.state == .down }
         var first = "\(workspace)   \(now.rfc3339.dropFirst(11).prefix(8)) UTC   up: "
         first += up.isEmpty ? "none" : up.joined(separator: " ")
         if !down.isEmpty { first += "   " + terminal.paint(.red, "down: \(down.joined(separator: " "))") }

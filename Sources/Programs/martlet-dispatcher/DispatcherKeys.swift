@@ -5,7 +5,8 @@ import Shell
 enum DispatcherKeys {
     static let all = [
         ConfigurationKey(
-            "dispatcher.workspaces", .list, help: "Workspaces that are served; none: all.", needsRestart: true),
+            "dispatcher.workspaces", .list,
+            help: "Workspaces that are served, where this is one of several cells; none: all.", needsRestart: true),
         ConfigurationKey(
             "dispatcher.services", .list, standard: "dispatcher,heartbeat,monitor,scheduler",
             help: "Accounts whose origin and listeners are believed."),

@@ -26,6 +26,7 @@ import Shell
         description.examples = [
             ("martlet-dispatcher --state-directory state", "Keeps its tasks in the directory state."),
             ("martlet-dispatcher --task-events", "Tells the life of every task in events."),
+            ("martlet-dispatcher --workspaces lab,shop", "Is one of several cells, and serves these two workspaces."),
         ]
         ServiceRunner(description).main()
     }

@@ -5,6 +5,9 @@ import Shell
 enum HeartbeatKeys {
     static let all = [
         ConfigurationKey(
+            "heartbeat.workspaces", .list,
+            help: "Workspaces that are served, where this is one of several cells; none: all.", needsRestart: true),
+        ConfigurationKey(
             "heartbeat.environment", .text, standard: "production",
             help: "The word that conditions.environment of a check is compared with."),
         ConfigurationKey(

@@ -14,6 +14,7 @@ import Timing
             settings.engine.principal = configuration.text("heartbeat.user") ?? "heartbeat"
             settings.engine.boot = start.boot
             settings.engine.version = "0.1.0"
+            settings.engine.serve(configuration.list("heartbeat.workspaces"), as: start.instance)
             settings.engine.zones = zones(configuration).catalog()
             settings.apply(configuration.encoded)
             return HeartbeatCore(settings: settings)
@@ -29,6 +30,7 @@ import Timing
         description.examples = [
             ("martlet-heartbeat --state-directory state", "Keeps its checks in the directory state."),
             ("martlet-heartbeat --low-battery 20", "Calls executors with less than 20 % of battery degraded."),
+            ("martlet-heartbeat --workspaces lab,shop", "Is one of several cells, and serves these two workspaces."),
         ]
         ServiceRunner(description).main()
     }

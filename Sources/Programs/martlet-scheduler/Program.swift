@@ -13,6 +13,7 @@ import Timing
             settings.principal = configuration.text("scheduler.user") ?? "scheduler"
             settings.boot = start.boot
             settings.version = "0.1.0"
+            settings.serve(configuration.list("scheduler.workspaces"), as: start.instance)
             settings.adopts = configuration.bool("scheduler.adopt")
             settings.apply(configuration.encoded)
             settings.zones = zones(configuration).catalog()
@@ -29,6 +30,7 @@ import Timing
         description.examples = [
             ("martlet-scheduler --state-directory state", "Keeps its schedules in the directory state."),
             ("martlet-scheduler --adopt", "Begins with an empty journal from the retained views."),
+            ("martlet-scheduler --workspaces lab,shop", "Is one of several cells, and serves these two workspaces."),
         ]
         ServiceRunner(description).main()
     }

@@ -5,6 +5,9 @@ import Shell
 enum SchedulerKeys {
     static let all = [
         ConfigurationKey(
+            "scheduler.workspaces", .list,
+            help: "Workspaces that are served, where this is one of several cells; none: all.", needsRestart: true),
+        ConfigurationKey(
             "scheduler.environment", .text, standard: "production",
             help: "The word that conditions.environment of a schedule is compared with."),
         ConfigurationKey(

@@ -10,6 +10,8 @@ public struct EngineSettings: Hashable, Sendable {
     public var principal: String
     /// The last level of its service record.
     public var instance: String
+    /// Workspaces that are served; empty: all.
+    public var workspaces: [String] = []
     /// Random per process start.
     public var boot = ""
     /// The release.
@@ -79,6 +81,15 @@ public struct EngineSettings: Hashable, Sendable {
     /// Works out definitions of the role's kind.
     func compiler(_ id: String) -> DefinitionCompiler {
         DefinitionCompiler(id: id, zones: zones, firstSlot: role.firstSlot)
+    }
+
+    /// Its name among the cells of the service; `nil` where it is the only one.
+    public var cell: String? { workspaces.isEmpty ? nil : instance }
+
+    /// Makes it a cell that serves these workspaces alone, under a name that no other instance has.
+    public mutating func serve(_ list: [String], as name: String) {
+        workspaces = list
+        if !list.isEmpty { instance = name }
     }
 
     /// Whether a principal may change every schedule.

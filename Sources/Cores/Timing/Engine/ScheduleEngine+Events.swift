@@ -291,7 +291,7 @@ extension ScheduleEngine {
             $0.field("results_total", totals.results)
             $0.field("refused_total", totals.refused)
         }
-        let topic = Topic.system(.metrics(name: settings.role.service)).name
+        let topic = Topic.system(.metrics(name: settings.role.service, instance: settings.cell)).name
         effects.append(
             .publish(OutboundMessage(topic: topic, payload: writer.bytes, atLeastOnce: false, retain: true)))
     }

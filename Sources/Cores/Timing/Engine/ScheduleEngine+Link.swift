@@ -15,6 +15,7 @@ extension ScheduleEngine {
             $0.field("term", number)
         }
         clockOffset = now.wall - WallTime(milliseconds: now.monotonic.milliseconds)
+        if refusesLeftOut() { return }
         for key in schedules.keys.sorted() {
             change(key, now) { core, record in
                 core.checkAfterStart(&record, now)
@@ -22,6 +23,20 @@ extension ScheduleEngine {
                 core.decideSlots(&record, now)
             }
         }
+    }
+
+    /// What a cell no longer serves would run twice, here and in the cell that has its workspace now: it must be gone
+    /// before.
+    private mutating func refusesLeftOut() -> Bool {
+        let served = settings.workspaces
+        guard !served.isEmpty, let left = workspaces.first(where: { !served.contains($0) }) else { return false }
+        let (noun, service) = (settings.role.noun.rawValue, settings.role.service)
+        let reason =
+            "the journal has \(noun)s of the workspace \(left), which \(service).workspaces leaves out: delete them first"
+        isEnding = true
+        effects.append(.log(LogEvent(.error, "workspace_left_out", reason)))
+        effects.append(.quit(status: 78, reason: reason))
+        return true
     }
 
     /// A zone that this machine lacks, and an expression that its data never lets fire, end a schedule.
@@ -38,7 +53,7 @@ extension ScheduleEngine {
         // The own record comes back behind all that is retained: also behind that of a process which has taken over.
         effects.append(.subscribe(subscriptions))
         publishRecord(state: .up)
-        if !isAdopting { effects.append(.subscribe([ownViews])) }
+        if !isAdopting { effects.append(.subscribe(ownViews)) }
         outbox.resend()
     }
 
@@ -67,34 +82,41 @@ extension ScheduleEngine {
 
     /// Own views, of which there may be very many: only when they are taken over they are waited for. One that is lost on
     /// its way does no harm.
-    private var ownViews: Subscription {
-        let filter = Topic.filter("+", settings.role.noun.rawValue, "+")
-        return Subscription(filter: filter, wantsRetained: true, atLeastOnce: false)
+    private var ownViews: [Subscription] {
+        scoped([settings.role.noun.rawValue, "+"], retained: true, atLeastOnce: false)
+    }
+
+    /// A subscription in each workspace that is served.
+    private func scoped(_ levels: [String], retained: Bool, atLeastOnce: Bool = true) -> [Subscription] {
+        (settings.workspaces.isEmpty ? ["+"] : settings.workspaces).map { scope in
+            let filter = ([scope, Names.protocolLevel] + levels).joined(separator: "/")
+            return Subscription(filter: filter, wantsRetained: retained, atLeastOnce: atLeastOnce)
+        }
     }
 
     private var subscriptions: [Subscription] {
         let mine = settings.principal
         let noun = settings.role.noun.rawValue
-        var list = [
-            Subscription(filter: Topic.filter("+", "command", "+", noun, "+", "+"), wantsRetained: false),
-            Subscription(filter: Topic.filter("+", "update", mine, "+", "+"), wantsRetained: false),
-            Subscription(filter: Topic.filter("+", "result", mine, "+", "+"), wantsRetained: true),
-            Subscription(filter: Topic.filter("+", "liveness", "+"), wantsRetained: true),
-        ]
+        var list: [Subscription] = []
+        func add(_ levels: [String], retained: Bool) { list += scoped(levels, retained: retained) }
+        add(["command", "+", noun, "+", "+"], retained: false)
+        add(["update", mine, "+", "+"], retained: false)
+        add(["result", mine, "+", "+"], retained: true)
+        add(["liveness", "+"], retained: true)
         let system = "\(Names.systemWorkspace)/\(Names.protocolLevel)"
         if settings.role == .scheduler {
-            list.append(Subscription(filter: Topic.filter("+", "executor", "+", "status"), wantsRetained: true))
+            add(["executor", "+", "status"], retained: true)
             list.append(Subscription(filter: "\(system)/service/heartbeat/+", wantsRetained: true))
         } else {
-            list.append(Subscription(filter: Topic.filter("+", "executor", "+", "+"), wantsRetained: true))
-            list.append(Subscription(filter: Topic.filter("+", "beat", "+"), wantsRetained: false))
-            list.append(Subscription(filter: Topic.filter("+", "alert", "+"), wantsRetained: true))
-            list.append(Subscription(filter: "\(system)/metrics/+", wantsRetained: true, atLeastOnce: false))
+            add(["executor", "+", "+"], retained: true)
+            add(["beat", "+"], retained: false)
+            add(["alert", "+"], retained: true)
+            list.append(Subscription(filter: "\(system)/metrics/#", wantsRetained: true, atLeastOnce: false))
             for service in ["dispatcher", "scheduler", "monitor"] {
                 list.append(Subscription(filter: "\(system)/service/\(service)/+", wantsRetained: true))
             }
         }
-        if isAdopting { list.append(ownViews) }
+        if isAdopting { list += ownViews }
         list.append(Subscription(filter: "\(system)/service/\(settings.role.service)/+", wantsRetained: true))
         return list
     }
@@ -230,10 +252,13 @@ extension ScheduleEngine {
             judgeWaiting(now)
         }
         guard name == settings.role.service else { return }
-        if let record, record.term > term, record.boot != settings.boot, record.state == .up {
-            effects.append(
-                .quit(status: 0, reason: "a \(settings.role.service) with the newer term \(record.term) has taken over")
-            )
+        let service = settings.role.service
+        if let record, let reason = ownRecord(.up).verdict(on: record, instance: instance, service: service) {
+            guard !isEnding else { return }
+            isEnding = true
+            publishRecord(state: .down, reason: "superseded")
+            effects.append(.log(LogEvent(.error, "superseded", reason)))
+            effects.append(.quit(status: 78, reason: reason))
         } else if let record, record.boot == settings.boot, record.state == .up {
             becomeReady(now)
         } else if instance == settings.instance, isConnected, !isEnding {
@@ -282,6 +307,13 @@ extension ScheduleEngine {
 
     /// The service's own record.
     func record(state: ServiceRecord.State, reason: String?) -> OutboundMessage {
+        var record = ownRecord(state)
+        record.reason = reason
+        let topic = Topic.system(.service(name: settings.role.service, instance: settings.instance))
+        return OutboundMessage(topic: topic.name, payload: record.encoded, retain: true)
+    }
+
+    private func ownRecord(_ state: ServiceRecord.State) -> ServiceRecord {
         var record = ServiceRecord(
             state: state, version: settings.version, term: max(term, 1), boot: settings.boot, since: startedAt)
         record.limits = RawJSON { writer in
@@ -293,9 +325,8 @@ extension ScheduleEngine {
             }
         }
         record.tzdb = settings.zones.version
-        record.reason = reason
-        let topic = Topic.system(.service(name: settings.role.service, instance: settings.instance))
-        return OutboundMessage(topic: topic.name, payload: record.encoded, retain: true)
+        record.workspaces = settings.workspaces
+        return record
     }
 
     private mutating func publishRecord(state: ServiceRecord.State, reason: String? = nil) {
