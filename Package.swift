@@ -38,6 +38,8 @@ let package = Package(
         .executable(name: "martlet-executor", targets: ["martlet-executor"]),
         .executable(name: "martlet-simulate", targets: ["martlet-simulate"]),
         .library(name: "Martlet", targets: ["Martlet", "Contract", "Wire"]),
+        // For `.ci/fuzz`, which links it with libFuzzer.
+        .library(name: "FuzzTargets", type: .static, targets: ["FuzzTargets"]),
     ],
     targets: [
         // Floor 0: C.
@@ -148,6 +150,15 @@ let package = Package(
         .executableTarget(
             name: "martlet-relay", dependencies: shell + ["TestSupport"], path: "Tests/RelayProgram",
             swiftSettings: common),
+        .target(
+            name: "FuzzTargets",
+            dependencies: shell + [
+                "Timing", "DispatcherCore", "SchedulerCore", "HeartbeatCore", "MonitorCore", "ExecutorCore", "Console",
+            ],
+            path: "Tests/FuzzTargets", swiftSettings: common),
+        .testTarget(
+            name: "FuzzTests", dependencies: ["Determinism", "FuzzTargets"], path: "Tests/FuzzTests",
+            exclude: ["Corpora", "driver"], swiftSettings: common),
         tests("ShellTests", ["Contract", "Machine", "Shell", "CPlatform", "TestSupport"]),
     ],
 )

@@ -22,6 +22,11 @@ public enum Console {
         }
     }
 
+    /// Whether a command line can be read: it names a command, and its flags and words are that command's.
+    public static func canRead(_ words: [String]) -> Bool {
+        (try? Parser(table: CommandTable.commands).parse(words)) != nil
+    }
+
     private static func run(_ invocation: Invocation, _ environment: [String: String]) throws(Failure) -> ExitStatus {
         let session = Session(invocation, environment: environment)
         let result: Swift.Result<ExitStatus, Failure>
