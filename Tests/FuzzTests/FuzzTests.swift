@@ -22,7 +22,7 @@ import Testing
     func changes(_ target: FuzzTarget) throws {
         let corpus = try FuzzTests.corpus(target).map(\.bytes)
         var chance = SeededGenerator(seed: 7)
-        let rounds = target == .journal ? 100 : 400
+        let rounds = target == .journal ? 100 : 200
         for round in 0..<rounds {
             let input = FuzzTests.change(corpus, &chance)
             let flaw = target.run(input)
