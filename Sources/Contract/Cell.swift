@@ -22,7 +22,8 @@ extension ServiceRecord {
         guard other.state == .up, other.boot != boot, other.outranks(self), let place = common(with: other) else {
             return nil
         }
-        return "\(instance) (term \(other.term)) serves \(place) and goes before this \(service) (term \(term)); "
-            + "give each workspace to one of them (\(service).workspaces)"
+        let met = "\(instance) (term \(other.term)) serves \(place) and goes before this \(service) (term \(term))"
+        if service == "monitor" { return "\(met); run one of them" }
+        return "\(met); give each workspace to one of them (\(service).workspaces)"
     }
 }

@@ -77,7 +77,7 @@ import Wire
 
     /// The retained topics below a filter.
     private func retained(_ broker: BrokerFixture, _ filter: String) async throws -> [String] {
-        let words = ["mosquitto_sub", "--unix", broker.socket, "-u", "look", "--retained-only", "-W", "1"]
+        let words = ["mosquitto_sub"] + broker.options(as: "look") + ["--retained-only", "-W", "1"]
         let outcome = try await ChildCommand.run(words + ["-t", filter, "-F", "%t"])
         return outcome.output.split(separator: "\n").map(String.init)
     }

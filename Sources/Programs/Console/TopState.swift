@@ -144,7 +144,7 @@ struct TopState {
                 $0.field("workspace", workspace)
                 $0.field("at", now)
                 $0.field("services") {
-                    for name in services.keys.sorted() { $0.field(name, services[name]?.state.rawValue) }
+                    for name in services.names { $0.field(name, services[name]?.state.rawValue) }
                 }
                 $0.field("queued", capabilities.values.reduce(0) { $0 + $1.queued })
                 $0.field("running", capabilities.values.reduce(0) { $0 + $1.running })

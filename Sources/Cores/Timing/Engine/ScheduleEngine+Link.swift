@@ -257,7 +257,6 @@ extension ScheduleEngine {
             guard !isEnding else { return }
             isEnding = true
             publishRecord(state: .down, reason: "superseded")
-            effects.append(.log(LogEvent(.error, "superseded", reason)))
             effects.append(.quit(status: 78, reason: reason))
         } else if let record, record.boot == settings.boot, record.state == .up {
             becomeReady(now)
