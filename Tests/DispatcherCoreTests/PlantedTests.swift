@@ -94,7 +94,7 @@ import Wire
 
     @Test func i11_aTaskInTwoPlaces() throws {
         let bench = try bench()
-        expect("I11", bench) { $0.lanes["main"] = Lanes() }
+        expect("I11", bench) { _ = $0.lanes.change("main") { $0 = Lanes() } }
         expect("I11", bench) { $0.capabilities[0].aside = [3] }
     }
 
