@@ -1,5 +1,6 @@
 import Contract
 import Foundation
+import Shell
 import TestSupport
 import Testing
 import Wire
