@@ -17,6 +17,8 @@ public enum KnownBadSeeds {
         Entry(
             service: "dispatcher", seed: 57, found: "a delay grew by as much as the calendar was set back in a restart"),
         Entry(service: "dispatcher", seed: 152, found: "a lease that ended by its deadline kept the place of a probe"),
+        Entry(
+            service: "dispatcher", seed: 72, found: "a budget forgot in a restart what running attempts had set aside"),
         Entry(service: "scheduler", seed: 36, found: "a slot had two ends"),
     ]
 }

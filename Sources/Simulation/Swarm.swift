@@ -1,4 +1,3 @@
-import DispatcherCore
 import Determinism
 import HeartbeatCore
 import MonitorCore
