@@ -97,31 +97,13 @@ public final class DispatcherRun {
             }
         }
         history.saw("replay compared")
-        if core.stateHash == replayed.stateHash { return }
-        let live = comparable(core, history, now)
-        let again = comparable(replayed, history, now)
+        let live = core.kept(at: now, clockWasSet: history.clockWasSet)
+        let again = replayed.kept(at: now, clockWasSet: history.clockWasSet)
         guard live != again else { return }
-        let lost = live.first { !again.contains($0) } ?? "-"
-        let new = again.first { !live.contains($0) } ?? "-"
-        history.coreFault("I18: the state has \(lost), its replay \(new)")
-    }
-
-    /// The records of a state without those that the present moment decides: pauses and periods that are over, and the
-    /// times of circuits' outcomes once the calendar was set.
-    private static func comparable(_ core: Dispatcher, _ history: History, _ now: Now) -> [String] {
-        var records: [String] = []
-        core.snapshot { record in
-            let line = JournalLine(record)
-            if line?.kind == "p", line?.at ?? 0 <= now.wall.milliseconds { return }
-            if line?.kind == "c", history.clockWasSet { return }
-            if let line, line.kind == "b", let period = line.id.split(separator: "/").last.flatMap({ Int($0) }),
-                line.value == 0 || line.number != now.wall.milliseconds / period
-            {
-                return
-            }
-            records.append(String(decoding: record, as: UTF8.self))
-        }
-        return records
+        let lost = live.first { !again.contains($0) } ?? Array("-".utf8)
+        let new = again.first { !live.contains($0) } ?? Array("-".utf8)
+        let texts = [lost, new].map { String(decoding: $0, as: UTF8.self) }
+        history.coreFault("I18: the state has \(texts[0]), its replay \(texts[1])")
     }
 
     /// Plays all phases; at most `limit` events.
