@@ -74,7 +74,7 @@ extension DispatcherRun {
         intent.input = RawJSON { writer in
             writer.object { object in
                 object.field("assistant_id", "sim")
-                object.field("input") { inner in inner.object { $0.field("n", number) } }
+                object.field("input") { $0.field("n", number) }
                 object.key("steps")
                 object.beginArray()
                 for index in 0..<count { self.writeStep(&object, index, isFree: isFree) }
@@ -101,7 +101,7 @@ extension DispatcherRun {
         if world.random.chance(1, of: 4) { writer.field("timeout_ms", world.random.uniform(500...10_000)) }
         if world.random.chance(1, of: 4) {
             let count = world.random.uniform(0...3)
-            writer.field("retry") { inner in inner.object { $0.field("count", count) } }
+            writer.field("retry") { $0.field("count", count) }
         }
         if let need {
             let step = isFree ? need : index - 1
@@ -111,25 +111,21 @@ extension DispatcherRun {
     }
 
     private func writeReferences(_ writer: inout JSONWriter, _ step: Int) {
-        func reference(_ inner: inout JSONWriter, _ text: String) { inner.object { $0.field("$ref", text) } }
+        func reference(_ inner: inout JSONWriter, _ text: String) { inner.field("$ref", text) }
         if world.random.chance(1, of: 2) {
             let draw = world.random.uniform(0...2)
-            writer.field("arguments") { arguments in
-                arguments.object { object in
-                    object.field("plan") { reference(&$0, "plan.input#/n") }
-                    if draw == 1 { object.field("before") { reference(&$0, "steps.s\(step).status") } }
-                    if draw == 2 { object.field("by") { reference(&$0, "steps.s\(step).output#/by") } }
-                }
+            writer.field("arguments") { object in
+                object.field("plan") { reference(&$0, "plan.input#/n") }
+                if draw == 1 { object.field("before") { reference(&$0, "steps.s\(step).status") } }
+                if draw == 2 { object.field("by") { reference(&$0, "steps.s\(step).output#/by") } }
             }
         }
         if world.random.chance(1, of: 4) {
             let operation = world.random.chance(1, of: 2) ? "eq" : "ne"
-            writer.field("when") { inner in
-                inner.object {
-                    $0.field("ref", "steps.s\(step).status")
-                    $0.field("op", operation)
-                    $0.field("value", "success")
-                }
+            writer.field("when") {
+                $0.field("ref", "steps.s\(step).status")
+                $0.field("op", operation)
+                $0.field("value", "success")
             }
         }
     }

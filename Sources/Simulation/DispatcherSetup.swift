@@ -95,16 +95,16 @@ struct DispatcherSetup {
         }
         if random.chance(1, of: 4) {
             let wait = random.uniform(100...3000)
-            writer.field("push_wait_ms") { inner in inner.object { $0.field(capabilities[0], wait) } }
+            writer.field("push_wait_ms") { $0.field(capabilities[0], wait) }
         }
         if random.chance(1, of: 4) { writer.field("routing", "cost_first") }
         if random.chance(1, of: 4) {
             let weight = random.uniform(1...4)
-            writer.field("weights") { inner in inner.object { $0.field("p0", weight) } }
+            writer.field("weights") { $0.field("p0", weight) }
         }
         if random.chance(1, of: 8) {
             let tasks = random.uniform(10...40)
-            writer.field("limits") { inner in inner.object { $0.field("tasks", tasks) } }
+            writer.field("limits") { $0.field("tasks", tasks) }
         }
     }
 
@@ -114,20 +114,18 @@ struct DispatcherSetup {
             ("operator", 100, "allow", ["op"], []), ("ask", 50, "require_approval", ["p0"], [capability]),
             ("no", 40, "deny", ["p1"], ["c4"]), ("rest", 1, "allow", [], []),
         ]
-        writer.object { object in
-            object.key(Names.defaultWorkspace)
-            object.beginArray()
-            for rule in rules {
-                object.object {
-                    $0.field("id", rule.id)
-                    $0.field("priority", rule.priority)
-                    $0.field("effect", rule.effect)
-                    if !rule.principals.isEmpty { $0.field("principals", rule.principals) }
-                    if !rule.capabilities.isEmpty { $0.field("capabilities", rule.capabilities) }
-                }
+        writer.key(Names.defaultWorkspace)
+        writer.beginArray()
+        for rule in rules {
+            writer.object {
+                $0.field("id", rule.id)
+                $0.field("priority", rule.priority)
+                $0.field("effect", rule.effect)
+                if !rule.principals.isEmpty { $0.field("principals", rule.principals) }
+                if !rule.capabilities.isEmpty { $0.field("capabilities", rule.capabilities) }
             }
-            object.endArray()
         }
+        writer.endArray()
     }
 
     /// A planted bug: the same without what a mutant leaves out.
