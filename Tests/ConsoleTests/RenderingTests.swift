@@ -105,7 +105,7 @@ import Wire
 
     /// The dispatcher's own metrics, as it names them, twice ten seconds apart.
     @Test func topShowsRatesFromTheMetrics() throws {
-        var state = TopState()
+        var state = TopState(workspace: "main")
         for (ended, succeeded, at) in [(100, 90, "2026-11-20T14:06:13.000Z"), (220, 204, "2026-11-20T14:06:23.000Z")] {
             let numbers =
                 #"{"ended_total":\#(ended),"succeeded_total":\#(succeeded),"oldest_queued_ms":61000,"delayed":3}"#

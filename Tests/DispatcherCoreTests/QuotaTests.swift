@@ -1,4 +1,5 @@
 import Contract
+import Determinism
 import Machine
 import Testing
 import TimeModel
