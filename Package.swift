@@ -134,7 +134,8 @@ let package = Package(
                 "martlet-monitor", "martlet-executor",
             ],
             path: "Tests/UpgradeTests", exclude: ["Fixtures", "record"], swiftSettings: common),
-        .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: common),
+        .testTarget(
+            name: "TidyTests", path: "Tests/TidyTests", exclude: ["Requirements.json"], swiftSettings: common),
         .testTarget(
             name: "TimingTests", dependencies: base + ["Contract", "Timing"], path: "Tests/TimingTests",
             exclude: ["Fixtures"], swiftSettings: common),

@@ -85,12 +85,17 @@ extension Dispatcher {
         let shown = candidates(for: task)
         let code = answer.effect == .requireApproval ? Code(rawValue: "awaiting_approval") : waitCode(task, shown)
         let can = code == WaitCode.turn
-        return reply(can: can, can ? nil : code, answer, in: call.workspace, shown, of: task)
+        return reply(can: can, can ? nil : code, answer, in: call.workspace, Judged(task: task, shown: shown))
+    }
+
+    /// The executors that were judged for a task.
+    private struct Judged {
+        var task: TaskRecord
+        var shown: [Shown]
     }
 
     private func reply(
-        can: Bool, _ code: Code?, _ answer: PolicyAnswer, in workspace: String, _ shown: [Shown] = [],
-        of task: TaskRecord? = nil
+        can: Bool, _ code: Code?, _ answer: PolicyAnswer, in workspace: String, _ judged: Judged? = nil
     ) -> Reply {
         let rule = policy.rule(answer.rule, of: workspace)
         return .done(
@@ -106,8 +111,10 @@ extension Dispatcher {
                     }
                     $0.key("executors")
                     $0.beginArray()
-                    if let task {
-                        for candidate in shown.prefix(Limits.candidates) { write(candidate, of: task, to: &$0) }
+                    if let judged {
+                        for candidate in judged.shown.prefix(Limits.candidates) {
+                            write(candidate, of: judged.task, to: &$0)
+                        }
                     }
                     $0.endArray()
                 }

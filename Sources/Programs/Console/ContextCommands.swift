@@ -11,9 +11,7 @@ enum ContextCommands {
         for name in file.contexts.keys.sorted() {
             guard let context = file.contexts[name] else { continue }
             if session.wantsJSON {
-                ContextCommands.print(
-                    session, name, context.broker, context.user, context.passwordFile,
-                    context.workspace ?? Names.defaultWorkspace, isCurrent: name == file.current)
+                ContextCommands.print(session, name, context, isCurrent: name == file.current)
             }
             table.add([
                 name == file.current ? "*" : "", name, context.broker, context.user ?? "",
@@ -44,9 +42,10 @@ enum ContextCommands {
         let settings = try ConnectionSettings(session.invocation, environment: session.environment)
         let file = try ContextFile.read(session.environment)
         if session.wantsJSON {
-            ContextCommands.print(
-                session, file.current, settings.address.description, settings.user, settings.passwordFile,
-                settings.workspace, isCurrent: nil)
+            var context = ConnectionContext(broker: settings.address.description)
+            (context.user, context.passwordFile) = (settings.user, settings.passwordFile)
+            context.workspace = settings.workspace
+            ContextCommands.print(session, file.current, context, isCurrent: nil)
             return .done
         }
         let rows = [
@@ -59,17 +58,16 @@ enum ContextCommands {
     }
 
     private static func print(
-        _ session: Session, _ name: String?, _ broker: String, _ user: String?, _ passwordFile: String?,
-        _ workspace: String, isCurrent: Bool?
+        _ session: Session, _ name: String?, _ context: ConnectionContext, isCurrent: Bool?
     ) {
         session.terminal.print(
             RawJSON { writer in
                 writer.object {
                     $0.field("context", name)
-                    $0.field("broker", broker)
-                    $0.field("user", user)
-                    $0.field("password_file", passwordFile)
-                    $0.field("workspace", workspace)
+                    $0.field("broker", context.broker)
+                    $0.field("user", context.user)
+                    $0.field("password_file", context.passwordFile)
+                    $0.field("workspace", context.workspace ?? Names.defaultWorkspace)
                     $0.field("current", isCurrent)
                 }
             }.bytes)

@@ -21,7 +21,8 @@ enum DispatcherKeys {
         ConfigurationKey(
             "dispatcher.policy", .json, help: "Rules by workspace: {WORKSPACE: [{id, priority, effect, ...}]}."),
         ConfigurationKey(
-            "dispatcher.rates", .json, help: "Token buckets: [{owner | capability, executor | workspace, per_s, burst}]."),
+            "dispatcher.rates", .json,
+            help: "Token buckets: [{owner | capability, executor | workspace, per_s, burst}]."),
         ConfigurationKey(
             "dispatcher.budgets", .json, help: "Budgets: [{workspace | owner, period_ms, amount}]."),
         ConfigurationKey(
