@@ -111,7 +111,7 @@ import Testing
     @Test func theManualPageNamesEveryCommandAndExitStatus() {
         let page = ManualPage(CommandTable.commands).text
         for command in CommandTable.commands {
-            #expect(page.contains(".SS martlet \(command.name)"), "\(command.name)")
+            #expect(page.contains(".SS martlet \(ManualPage.escape(command.name))"), "\(command.name)")
         }
         for status in ExitStatus.all { #expect(page.contains(".B \(status.rawValue)\n")) }
         #expect(!page.split(separator: "\n").contains { $0.hasPrefix("'") })

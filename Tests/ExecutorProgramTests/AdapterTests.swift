@@ -100,13 +100,15 @@ import Wire
         #expect(try output("file_age", #"{"path":"/no/such/file"}"#)["status"]?.stringValue == "error")
         #expect(try output("process", #"{"name":"martlet-executor"}"#)["count"]?.intValue ?? 0 > 0)
         #expect(try output("process", #"{"name":"no such program"}"#)["status"]?.stringValue == "error")
-        let port = bench.broker.address.port
+        let listening = try await BrokerFixture()
+        let port = listening.port
         #expect(try output("tcp", #"{"host":"127.0.0.1","port":\#(port)}"#)["connect_ms"]?.intValue != nil)
         #expect(try output("tcp", #"{"host":"127.0.0.1","port":1}"#)["status"]?.stringValue == "error")
         #expect(try output("http", #"{"url":"http://127.0.0.1:1/"}"#)["status"]?.stringValue == "error")
         let probe = try output("command", #"{"name":"probe"}"#)
         #expect(probe["status"]?.stringValue == "warning")
         #expect(probe["message"]?.stringValue == "warm")
+        await listening.end()
         await bench.end()
     }
 

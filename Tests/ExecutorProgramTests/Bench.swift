@@ -15,6 +15,7 @@ final class Bench {
     private let file: String
     private(set) var program: ProgramFixture
     private(set) var boot = ""
+    private var runs = 0
     /// Everything that came, in its order.
     private(set) var messages: [InboundMessage] = []
 
@@ -95,10 +96,12 @@ final class Bench {
         return try Report(decoding: message.payload)
     }
 
-    /// Runs one task to its outcome.
+    /// Runs one task, with an id of its own, to its outcome.
     func run(_ capability: String, _ input: String = "{}", timeoutMs: Int = 10_000) throws -> Report {
-        try assign("t-\(capability)", epoch: 1, capability, input, limits: (timeoutMs, 10_000))
-        return try report("t-\(capability)")
+        runs += 1
+        let task = "t\(runs)-\(capability)"
+        try assign(task, epoch: runs, capability, input, limits: (timeoutMs, 10_000))
+        return try report(task)
     }
 
     /// The next status.

@@ -59,10 +59,10 @@ import Wire
         let before = bench.messages.count
         try await bench.restart()
         let later = bench.messages[before...]
-        let report = try #require(later.firstIndex { $0.topic == "main/martlet1/report/e1/t-demo.echo" })
+        let report = try #require(later.firstIndex { $0.topic == "main/martlet1/report/e1/t1-demo.echo" })
         let card = try #require(later.firstIndex { $0.topic == "main/martlet1/executor/e1/card" })
         #expect(report < card)
-        try bench.send(.beatAck(BeatAck(confirmed: [LeasePair("t-demo.echo", 1)])))
+        try bench.send(.beatAck(BeatAck(confirmed: [LeasePair("t1-demo.echo", 1)])))
         let silent = try bench.wait { (try? Beat(decoding: $0.payload))?.unconfirmed == [] }
         #expect(silent.topic == "main/martlet1/beat/e1")
         await bench.end()

@@ -85,6 +85,8 @@ import Wire
         let publisher = try broker.session("dispatcher")
         var sent: [String] = []
         for round in 0..<5 {
+            // Who answers has its subscriptions: what is sent from now on waits in its session.
+            _ = try ask(session, "stats", "{}", id: "ready\(round)")
             for index in 0..<150 {
                 let id = "t\(round)-\(index)"
                 try publisher.publish(result(id, at: round * 1000 + index), timeoutMs: 5000)

@@ -108,21 +108,14 @@ import TimeModel
     }
 
     @Test func refusedPublishesAreTold() throws {
-        let broker = try TestBroker(["allow_anonymous true", "acl_file %D/../\(aclName)"])
+        let folder = try TemporaryFolder()
+        let rights = try folder.write("acl", "topic readwrite free/#\n")
+        let broker = try TestBroker(["allow_anonymous true", "acl_file \(rights)"])
         let session = try broker.session()
         try session.publish(OutboundMessage(topic: "free/x", payload: []), timeoutMs: 5000)
         #expect(throws: ClientError.refused(topic: "closed/x", reason: "Not authorized")) {
             try session.publish(OutboundMessage(topic: "closed/x", payload: []), timeoutMs: 5000)
         }
-    }
-
-    private var aclName: String {
-        let name = "martlet-test-acl-\(getpid())"
-        if let file = fopen("/tmp/\(name)", "w") {
-            fputs("topic readwrite free/#\n", file)
-            fclose(file)
-        }
-        return name
     }
 
     @Test func aRefusedAccountIsNamed() throws {
