@@ -100,6 +100,7 @@ extension Dispatcher {
     /// The connection is gone: nobody can be heard, so nobody is held to be dead.
     mutating func disconnected() {
         isConnected = false
+        inbox.forget()
         if isSettled { heldSince = now.monotonic }
         isSettled = false
         timers.remove(TimerKey(.settle))
@@ -152,7 +153,10 @@ extension Dispatcher {
         if let record, record.boot != boot {
             meet(record, instance)
         } else if let record, record.state == .up {
-            if record.term == term { settle(complete: true) }
+            if record.term == term {
+                inbox.returned()
+                settle(complete: true)
+            }
         } else if instance == configuration.instance, isConnected, !isTerminating {
             // A late Will, or a stranger's word.
             publishService(.up, reason: nil)

@@ -44,6 +44,10 @@ extension Dispatcher {
         }
         guard !isHeld else { return }
         while let next = heldTimers.first, next.priority <= now.monotonic {
+            if inbox.isNeeded(for: next.priority, at: now.monotonic) {
+                if inbox.send(at: now.monotonic) { publishService(.up, reason: nil) }
+                return
+            }
             heldTimers.remove(next.key)
             fire(next.key)
         }

@@ -94,6 +94,7 @@ public struct Dispatcher: Service {
     var timers = IndexedHeap<TimerKey, MonotonicTime>()
     var heldTimers = IndexedHeap<TimerKey, MonotonicTime>()
     var dueAt: MonotonicTime?
+    var inbox = InboxProof()
 
     // The connection and the service itself.
     var isConnected = false
@@ -136,7 +137,7 @@ public struct Dispatcher: Service {
         if case .delivered(let token) = input {
             // Nothing is to be decided: at most a note goes into the journal.
             delivered(token)
-            dueAt = nextWake
+            dueAt = nextWake.map { max($0, now.monotonic) }
             effects.append(contentsOf: out)
             return out.removeAll(keepingCapacity: true)
         }
@@ -144,7 +145,9 @@ public struct Dispatcher: Service {
         case .started: start()
         case .connected: connected()
         case .disconnected: disconnected()
-        case .message(let message): receive(message)
+        case .message(let message):
+            inbox.count(at: now.monotonic)
+            receive(message)
         case .wake: runTimers()
         case .delivered, .childEnded, .archive, .sessionLost: break
         case .journalWritable(let flag): journalWritable(flag)
@@ -154,7 +157,7 @@ public struct Dispatcher: Service {
         decide()
         answerClaims()
         finishTurn()
-        dueAt = nextWake
+        dueAt = nextWake.map { max($0, now.monotonic) }
         effects.append(contentsOf: out)
         out.removeAll(keepingCapacity: true)
     }
@@ -162,7 +165,9 @@ public struct Dispatcher: Service {
     /// Until when nothing is due; `nil`: nothing is ever due without a further input.
     public var nextWake: MonotonicTime? {
         if moreDecisions { return now.monotonic }
-        return MonotonicTime.earlier(timers.first?.priority, isHeld ? nil : heldTimers.first?.priority)
+        var held = isHeld ? nil : heldTimers.first?.priority
+        if let due = held, inbox.sentAt != nil, due <= now.monotonic { held = due + InboxProof.patienceMs }
+        return MonotonicTime.earlier(timers.first?.priority, held)
     }
 
     /// Whether times of leases, offers and silence stand still: without a connection, and until what is retained has
