@@ -129,11 +129,8 @@ struct CandidateOrder: Sendable {
 
     // MARK: - Why nobody can
 
-    /// Whether somebody takes `assign` and is only busy; `executor` does not count.
-    func isPushBusy(except executor: Int?) -> Bool {
-        let own = executor.flatMap { blocked[CandidateOrder.seat($0, .push)] }
-        return busyPush - (own?.isBusy ?? false ? 1 : 0) > 0
-    }
+    /// Whether somebody takes `assign` and is only busy.
+    var isPushBusy: Bool { busyPush > 0 }
 
     /// Why nobody can take such a task now.
     var outlook: Outlook {
@@ -147,6 +144,7 @@ struct CandidateOrder: Sendable {
         outlook.allKnown = known > 0 && known == blocked.count
         let order: [Code] = [.circuitOpen, .resourceExhausted, .rateLimited, .budgetExceeded]
         outlook.prospect = order.first { prospects[$0] != nil }
+        outlook.waitsForBudget = prospects[.budgetExceeded] != nil
         return outlook
     }
 }

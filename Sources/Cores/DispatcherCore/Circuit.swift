@@ -126,6 +126,8 @@ struct Circuit: Hashable, Sendable {
     private(set) var forcedBy: String?
     /// Until when it is held; absent: until a reset.
     private(set) var forcedUntil: MonotonicTime?
+    /// How long it was to be held, in ms; absent: until a reset.
+    private var forcedForMs: Int?
     /// The epoch of the probe under way.
     private(set) var probe: Int?
     /// Whether it ever left `closed`: only then it has a topic.
@@ -231,7 +233,7 @@ struct Circuit: Hashable, Sendable {
         if state == target, forcedBy == principal, forcedUntil == end { return nil }
         let changed = state != target
         if changed { enter(target, at: now) }
-        (forcedBy, forcedUntil) = (principal, end)
+        (forcedBy, forcedUntil, forcedForMs) = (principal, end, duration)
         hasView = true
         until = nil
         why = "forced"
@@ -246,7 +248,7 @@ struct Circuit: Hashable, Sendable {
         if changed { enter(.closed, at: now) }
         window = []
         trips = 0
-        (forcedBy, forcedUntil, why) = (nil, nil, nil)
+        (forcedBy, forcedUntil, forcedForMs, why) = (nil, nil, nil, nil)
         return changed ? .closed : .view
     }
 
@@ -264,7 +266,7 @@ struct Circuit: Hashable, Sendable {
     mutating func poll(at now: MonotonicTime) -> CircuitChange? {
         guard let deadline, now >= deadline else { return nil }
         let wasForced = forcedBy != nil
-        (forcedBy, forcedUntil) = (nil, nil)
+        (forcedBy, forcedUntil, forcedForMs) = (nil, nil, nil)
         switch state {
         case .open:
             enter(.halfOpen, at: now)
@@ -364,12 +366,15 @@ struct Circuit: Hashable, Sendable {
         (state, generation, trips, why) = (record.state, record.generation, record.trips, record.why)
         (forcedBy, hasView, rev, failuresAtTrip) = (record.forcedBy, record.hasView, record.rev, record.failures)
         since = min(now.clock(record.since), now.monotonic)
-        forcedUntil = record.forcedUntil.map(now.clock)
+        // The calendar may have been set back since: it is held no longer than the whole time from now on.
+        forcedForMs = record.forcedForMs
+        forcedUntil = record.forcedUntil.map { now.monotonic + min($0 - now.wall, record.forcedForMs ?? .max) }
         let longest = record.why == "quota" ? Limits.longestMs : Circuit.longestOpenMs * 12 / 10
         until = record.until.map { min(now.clock($0), now.monotonic + longest) }
         window = record.window.map { mark in
-            Entry(
-                at: min(now.clock(mark.at), now.monotonic), executor: mark.executor, failed: mark.failed)
+            // The calendar may have been set back since: an outcome of this generation is not older than it.
+            let at = max(since, min(now.clock(mark.at), now.monotonic))
+            return Entry(at: at, executor: mark.executor, failed: mark.failed)
         }
     }
 
@@ -380,6 +385,7 @@ struct Circuit: Hashable, Sendable {
         (record.hasView, record.rev, record.failures) = (hasView, rev, failuresAtTrip)
         record.until = until.map(now.calendar)
         record.forcedUntil = forcedUntil.map(now.calendar)
+        record.forcedForMs = forcedForMs
         record.window = window.map {
             CircuitRecord.Mark(at: now.calendar($0.at), executor: $0.executor, failed: $0.failed)
         }

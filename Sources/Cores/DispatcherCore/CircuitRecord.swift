@@ -32,6 +32,8 @@ struct CircuitRecord: Hashable, Sendable {
     var forcedBy: String?
     /// Until when it is held.
     var forcedUntil: WallTime?
+    /// How long it was to be held, in ms; absent: until a reset, or not known.
+    var forcedForMs: Int?
     /// Whether it ever left `closed`.
     var hasView = false
     /// Of the view that was published last.
@@ -63,6 +65,7 @@ extension CircuitRecord: WireReadable, WireWritable {
             case "failures": failures = try reader.int()
             case "forced_by": forcedBy = try reader.string()
             case "forced_until": forcedUntil = WallTime(milliseconds: try reader.int())
+            case "forced_ms": forcedForMs = try reader.int()
             case "has_view": hasView = try reader.bool()
             case "rev": rev = try reader.int()
             case "window": window = try reader.list(count: Circuit.windowSize)
@@ -83,6 +86,7 @@ extension CircuitRecord: WireReadable, WireWritable {
             $0.field("failures", failures)
             $0.field("forced_by", forcedBy)
             $0.field("forced_until", forcedUntil?.milliseconds)
+            $0.field("forced_ms", forcedForMs)
             $0.field("has_view", hasView)
             $0.field("rev", rev)
             $0.field("window", window)

@@ -18,7 +18,10 @@ extension Dispatcher {
             return .done(data: capabilityObject(try knownCapability(call)))
         case "pause":
             try permit(call, capability: call.id)
-            return try pause(call, until: call.fields.forMs.map { now.wall + $0 } ?? .never)
+            let length = call.fields.forMs
+            var own = CommandPause(until: length.map { now.wall + $0 } ?? .never, forMs: length)
+            own.begin(at: now)
+            return try pause(call, own)
         default:
             try permit(call, capability: call.id)
             return try resume(call)
@@ -139,51 +142,42 @@ extension Dispatcher {
     // MARK: - Pauses
 
     /// No new work of a capability, or of a pair, until a moment.
-    private mutating func pause(_ call: CommandCall, until: WallTime) throws(CommandRefusal) -> Reply {
+    private mutating func pause(_ call: CommandCall, _ pause: CommandPause) throws(CommandRefusal) -> Reply {
         let index = try knownCapability(call)
         if let executor = call.fields.executor {
             guard executorIndex[ScopedName(call.workspace, executor)] != nil else {
                 throw CommandRefusal(.notFound, "no executor \(executor)")
             }
         }
-        setPause(index, executor: call.fields.executor, until: until)
+        setPause(index, executor: call.fields.executor, pause)
         return .done(data: capabilityObject(index))
     }
 
     /// Sets or ends a pause, in the journal too.
-    private mutating func setPause(_ index: Int, executor: String?, until: WallTime?) {
-        applyPause(index, executor: executor, until: until)
-        journal(.pause(capabilities[index].name, executor: executor, until: until))
+    private mutating func setPause(_ index: Int, executor: String?, _ pause: CommandPause?) {
+        applyPause(index, executor: executor, pause)
+        journal(.pause(capabilities[index].name, executor: executor, pause))
         touch(capability: index)
         wake(capability: index)
     }
 
     /// Sets or ends a pause.
-    mutating func applyPause(_ index: Int, executor: String?, until: WallTime?) {
-        guard let executor else {
-            capabilities[index].pausedUntilAt = until
-            return
-        }
-        capabilities[index].pairPauses.removeAll { $0.executor == executor }
-        if let until {
-            let end = until == .never ? nil : until
-            capabilities[index].pairPauses.append(CapabilityRecord.PairPause(executor: executor, until: end))
-        }
+    mutating func applyPause(_ index: Int, executor: String?, _ pause: CommandPause?) {
+        guard let executor else { return capabilities[index].pause = pause }
+        capabilities[index].pairPauses[executor] = pause
     }
 
     /// Ends a pause; an executor in conflict becomes the reference.
     private mutating func resume(_ call: CommandCall) throws(CommandRefusal) -> Reply {
         let index = try knownCapability(call)
         guard let name = call.fields.executor else {
-            if capabilities[index].pausedUntilAt != nil { setPause(index, executor: nil, until: nil) }
+            if capabilities[index].pause != nil { setPause(index, executor: nil, nil) }
             return .done(data: capabilityObject(index))
         }
         guard let executor = executorIndex[ScopedName(call.workspace, name)] else {
             throw CommandRefusal(.notFound, "no executor \(name)")
         }
-        if capabilities[index].pairPauses.contains(where: { $0.executor == name }) {
-            setPause(index, executor: name, until: nil)
-        }
+        if capabilities[index].pairPauses[name] != nil { setPause(index, executor: name, nil) }
         if registrations[Pair(executor, index)]?.isQuarantined ?? false {
             capabilities[index].reference = name
             journal(.reference(capabilities[index].name, executor: name))

@@ -159,6 +159,7 @@ extension Dispatcher {
         quietSuccess.remove(key.executor == nil ? .capabilitySuccess : .pairSuccess)
         setCircuitTimer(key)
         journal(.circuit(key.capability, executor: key.executor, nil))
+        if circuit.state != .closed, let index = capabilityIndex[key.capability] { wake(capability: index) }
         guard circuit.hasView else { return }
         let place = Topic.Place.circuit(capability: key.capability.name, executor: key.executor)
         clearView(Topic(key.capability.workspace, place).name)

@@ -236,6 +236,7 @@ extension Dispatcher {
         configuration = next
         applyConfiguration()
         if keepsRates { rates = old }
+        requeue()
         for capability in capabilities.indices { changedConflicts.insert(capability) }
         for executor in executors.indices { dirtyExecutors.insert(executor) }
         log(.info, "configuration_read", "The configuration was read again")

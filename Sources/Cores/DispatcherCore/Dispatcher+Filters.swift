@@ -249,18 +249,15 @@ extension Dispatcher {
 
     /// A pause of a whole capability by command.
     func capabilityPause(_ capability: Int) -> Pause? {
-        guard let until = capabilities[capability].pausedUntilAt, until > now.wall else { return nil }
-        return Pause(end: until == .never ? nil : now.clock(until))
+        guard let pause = capabilities[capability].pause, pause.holds(at: now) else { return nil }
+        return Pause(end: pause.end)
     }
 
     /// A pause of a pair by command.
     func pairPause(_ pair: Pair) -> Pause? {
         let name = executors[pair.executor].name.name
-        for pause in capabilities[pair.capability].pairPauses where pause.executor == name {
-            if let until = pause.until, until <= now.wall { return nil }
-            return Pause(end: pause.until.map(now.clock))
-        }
-        return nil
+        guard let pause = capabilities[pair.capability].pairPauses[name], pause.holds(at: now) else { return nil }
+        return Pause(end: pause.end)
     }
 }
 
@@ -281,6 +278,7 @@ struct OutlookTally: Sendable {
     /// Adds one candidate that cannot.
     mutating func add(_ judgement: Judgement) {
         guard let obstacle = judgement.obstacle else { return }
+        if obstacle.code == .budgetExceeded { outcome.waitsForBudget = true }
         if obstacle.code != .wrongMode || best < 0 { candidates += 1 }
         if judgement.passed > best {
             best = judgement.passed

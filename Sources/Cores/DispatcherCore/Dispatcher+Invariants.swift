@@ -106,8 +106,13 @@ extension Dispatcher {
                 faults.append("I12: task \(number) got no decision")
             }
             left -= 1 + capabilities[task.capability].executors.count
-            if case .wait = match(task) { continue }
-            faults.append("I12: task \(number) waits, but somebody could take it")
+            let who: Int
+            switch match(task) {
+            case .wait: continue
+            case .push(let executor, _), .pull(let executor, _, _): who = executor
+            }
+            let why = demands[task.demand]?.code?.rawValue ?? "no decision"
+            faults.append("I12: task \(number) waits (\(why)), but \(executors[who].name.name) could take it")
         }
     }
 

@@ -15,7 +15,10 @@ extension Dispatcher {
         var own = self
         own.now = now
         var lines: [[UInt8]] = []
-        own.snapshotState { lines.append($0.encoded) }
+        own.snapshotState { record in
+            if clockWasSet, case .pause = record { return }
+            lines.append(record.encoded)
+        }
         for key in Set(circuits.keys).union(replayedCircuits.keys).sorted() {
             guard let record = replayedCircuits[key] ?? circuits[key]?.record(at: now) else { continue }
             let shown = record.compared(at: now.wall, clockWasSet: clockWasSet)

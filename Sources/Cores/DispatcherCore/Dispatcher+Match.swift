@@ -54,10 +54,10 @@ extension Dispatcher {
             if let avoided, executors[executor].name.name == avoided { continue }
             consider(executor, &search)
         }
-        if let avoided, search.push == nil, search.pull == nil,
+        if let avoided, search.push == nil,
             let executor = capabilities[index].executors.first(where: { executors[$0].name.name == avoided })
         {
-            consider(executor, &search)
+            if search.pull == nil { consider(executor, &search) } else { notePushBusy(executor, &search) }
         }
         return choose(search)
     }
@@ -82,6 +82,14 @@ extension Dispatcher {
                 search.pull = Bid(executor: executor, judgement: judgement)
             }
         }
+    }
+
+    /// One that is not asked, because it failed the task last, may still be what the task waits for: how long claims
+    /// are kept waiting must not differ among tasks that are parked together.
+    private func notePushBusy(_ executor: Int, _ search: inout Search) {
+        guard search.task.mode != .pull, takes(.push, executors[executor]) else { return }
+        let judgement = judge(Candidate(task: search.task, pair: Pair(executor, search.capability), mode: .push))
+        search.isPushBusy = search.isPushBusy || Dispatcher.isBusy(judgement)
     }
 
     /// What follows from a search.

@@ -25,9 +25,7 @@ extension Dispatcher {
         if let avoided = search.avoided, search.push == nil, search.pull == nil {
             if registrations[Pair(avoided, capability)] != nil { consider(avoided, &search) }
         }
-        if search.push == nil, search.pull != nil, order.isPushBusy(except: search.avoided) {
-            search.isPushBusy = true
-        }
+        if search.push == nil, search.pull != nil, order.isPushBusy { search.isPushBusy = true }
         var outlook = order.outlook
         if search.isTooSlow {
             outlook.code = WaitCode.tooSlow

@@ -166,13 +166,17 @@ extension Dispatcher {
         guard let task = tasks[number], difference != 0 else { return }
         settle(SpendingEnd(reserved: 0, actual: difference, grantedAt: grantedAt), task.spec)
         metrics.cost += difference
-        if let plan = task.spec.step?.plan { plans[plan]?.spent += difference }
+        if let plan = task.spec.step?.plan {
+            plans[plan]?.spent += difference
+            if difference < 0 { wakeSteps(of: plan) }
+        }
     }
 
     /// Settles an attempt in the budgets it counts in; the journal keeps what is spent.
     mutating func settle(_ end: SpendingEnd, _ spec: TaskSpec) {
         guard !configuration.budgets.isEmpty else { return }
         spending.settle(end, spec, configuration, at: now.wall)
+        if end.actual < end.reserved { noteMoreToSpend() }
         guard end.actual != 0 else { return }
         for (name, spent) in spending.state(of: spec, configuration) {
             journal(.spent(budget: name, period: spent.period, amount: spent.amount))

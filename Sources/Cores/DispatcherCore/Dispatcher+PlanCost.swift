@@ -49,6 +49,7 @@ extension Dispatcher {
             guard let task = tasks[step], task.state == .queued, let demand = demands[task.demand] else { continue }
             for order in demand.orders { orders[order]?.noteChange() }
             wake(demand: task.demand, task.spec.key.workspace)
+            if capabilities[task.capability].aside.contains(step) { wakeAside(task.capability) }
         }
     }
 }

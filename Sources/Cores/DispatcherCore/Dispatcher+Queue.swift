@@ -22,11 +22,12 @@ extension Dispatcher {
             $0.insert(number, place)
             return $0.isParked(demand)
         }
-        if isParked ?? false, let parked = demands[demand], let code = parked.prospect,
-            let until = parked.until, until > task.deadline
-        {
-            endWithoutProspect(number, code)
+        guard isParked ?? false else { return }
+        if let parked = demands[demand], let code = parked.prospect, let until = parked.until, until > task.deadline {
+            return endWithoutProspect(number, code)
         }
+        // It gets no decision for now, and must not keep the turn of its key meanwhile.
+        passKeyOn(task.spec)
     }
 
     /// Takes a task out of its place.
@@ -48,6 +49,7 @@ extension Dispatcher {
         demandIndex[record.key] = nil
         capabilities[record.key.capability].demands.removeAll { $0 == demand }
         timers.remove(TimerKey(.demand, demand))
+        budgetDemands.remove(demand)
     }
 
     /// The group of tasks like this one.
@@ -95,10 +97,7 @@ extension Dispatcher {
         }
         let workspace = capabilities[capability].name.workspace
         for demand in capabilities[capability].demands { wake(demand: demand, workspace) }
-        guard !capabilities[capability].aside.isEmpty else { return }
-        let aside = capabilities[capability].aside
-        capabilities[capability].aside.removeAll()
-        for number in aside { enqueue(number) }
+        wakeAside(capability)
     }
 
     /// Wakes the tasks of a demand.
@@ -106,6 +105,7 @@ extension Dispatcher {
         guard lanes.isParked(demand, in: workspace) else { return }
         _ = lanes.change(workspace) { $0.wake(demand) }
         timers.remove(TimerKey(.demand, demand))
+        budgetDemands.remove(demand)
         demands[demand]?.until = nil
         demands[demand]?.prospect = nil
     }
@@ -116,6 +116,7 @@ extension Dispatcher {
         demands[demand]?.until = outlook.until
         demands[demand]?.prospect = outlook.allKnown ? outlook.prospect : nil
         demands[demand]?.code = outlook.code
+        if outlook.waitsForBudget { budgetDemands.insert(demand) }
         if let until = outlook.until {
             timers.set(TimerKey(.demand, demand), max(until, now.monotonic + 1))
         } else {
@@ -140,6 +141,7 @@ extension Dispatcher {
             }
             dirtyExecutors.removeAll(keepingCapacity: true)
         }
+        if isMoreToSpend { wakeSpenders() }
         moreDecisions = false
         guard isSettled, isConnected, !isTerminating, isWritable else { return }
         var quota = 64
@@ -158,13 +160,18 @@ extension Dispatcher {
 
     /// Looks at the first task of a workspace; false when there is none.
     private mutating func decideHead(_ workspace: String) -> Bool {
-        guard let number = nextTask(workspace), let task = tasks[number] else { return false }
+        guard let number = nextTask(workspace) else { return false }
+        decide(number, workspace)
+        return true
+    }
+
+    private mutating func decide(_ number: Int, _ workspace: String) {
+        guard let task = tasks[number] else { return }
         metrics.decisions += 1
         if !isKeyFree(task.spec) {
             _ = lanes.change(workspace) { $0.passedOver(number) }
             waitForKey(task)
-            settleDemand(task.demand, workspace)
-            return true
+            return settleDemand(task.demand, workspace)
         }
         switch choose(for: task) {
         case .push(let executor, let candidate): grantPush(number, executor, candidate)
@@ -177,14 +184,29 @@ extension Dispatcher {
             } else if isUnsupported(task) {
                 finish(number, Ending(.failed, ErrorBody(.skillNotLoaded, "every executor refuses it as unsupported")))
             } else if outlook.code == WaitCode.tooSlow {
-                setAside(task)
+                setAside(task, outlook)
                 passKeyOn(task.spec)
+            } else if outlook.code == WaitCode.pushWait {
+                waitForPush(task, workspace, outlook)
             } else {
                 park(task.demand, workspace, outlook)
                 passKeyOn(task.spec)
             }
         }
-        return true
+    }
+
+    /// The wait for a push executor counts from each task's own start: of the tasks that wait alike, the oldest may be
+    /// given to a claim before the one whose turn it is.
+    private mutating func waitForPush(_ task: TaskRecord, _ workspace: String, _ outlook: Outlook) {
+        let wait = configuration.pushWaitMs[task.spec.capability] ?? 0
+        var earliest = outlook
+        if let oldest = lanes[workspace]?.oldest(of: task.demand), let other = tasks[oldest] {
+            let opens = other.queued + wait
+            if oldest != task.number, opens <= now.monotonic { return decide(oldest, workspace) }
+            earliest.until = MonotonicTime.earlier(earliest.until, opens)
+        }
+        park(task.demand, workspace, earliest)
+        passKeyOn(task.spec)
     }
 }
 
@@ -198,9 +220,57 @@ extension Dispatcher {
     }
 
     /// A task that only its own deadline keeps from running: others of its demand may still run.
-    private mutating func setAside(_ task: TaskRecord) {
+    private mutating func setAside(_ task: TaskRecord, _ outlook: Outlook) {
         _ = lanes.change(task.spec.key.workspace) { $0.passedOver(task.number) }
         capabilities[task.capability].aside.append(task.number)
+        if outlook.waitsForBudget { budgetCapabilities.insert(task.capability) }
+        guard let until = outlook.until else { return }
+        let key = TimerKey(.aside, task.capability)
+        timers.set(key, MonotonicTime.earlier(timers.priority(of: key), max(until, now.monotonic + 1)) ?? until)
+    }
+
+    /// Tasks that were set aside come back into their lanes.
+    mutating func wakeAside(_ capability: Int) {
+        guard !capabilities[capability].aside.isEmpty else { return }
+        timers.remove(TimerKey(.aside, capability))
+        budgetCapabilities.remove(capability)
+        let aside = capabilities[capability].aside
+        capabilities[capability].aside.removeAll()
+        for number in aside { enqueue(number) }
+    }
+
+    /// More may be spent than a moment ago.
+    mutating func noteMoreToSpend() {
+        guard !budgetDemands.isEmpty || !budgetCapabilities.isEmpty else { return }
+        (isMoreToSpend, moreDecisions) = (true, true)
+    }
+
+    /// What waits for a budget is looked at again, whatever its capability.
+    private mutating func wakeSpenders() {
+        isMoreToSpend = false
+        for demand in budgetDemands.sorted() {
+            guard let record = demands[demand] else { continue }
+            for order in record.orders { orders[order]?.noteChange() }
+            wake(demand: demand, capabilities[record.key.capability].name.workspace)
+        }
+        for capability in budgetCapabilities.sorted() { wakeAside(capability) }
+    }
+
+    /// All queued tasks take their places anew: what makes them alike, or keeps them, has changed.
+    mutating func requeue() {
+        for number in tasks.keys.sorted() {
+            guard let task = tasks[number], task.state == .queued else { continue }
+            _ = lanes.change(task.spec.key.workspace) { $0.remove(number) }
+            if let key = waitingKey(task.spec) { concurrency[key]?.waiting.remove(number) }
+            settleDemand(task.demand, task.spec.key.workspace)
+        }
+        concurrency = concurrency.filter { $0.value.holders > 0 }
+        for capability in capabilities.indices {
+            capabilities[capability].aside.removeAll()
+            timers.remove(TimerKey(.aside, capability))
+        }
+        budgetCapabilities.removeAll()
+        for number in tasks.keys.sorted() { enqueue(number) }
     }
 }
 
@@ -214,4 +284,6 @@ struct Outlook: Hashable, Sendable {
     var allKnown = false
     /// The code of a task that ends because all of them lie past its deadline.
     var prospect: Code?
+    /// Whether a budget keeps a candidate from it.
+    var waitsForBudget = false
 }

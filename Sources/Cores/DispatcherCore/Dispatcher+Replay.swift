@@ -39,8 +39,8 @@ extension Dispatcher {
             capabilities[capabilityNumber(ScopedName(executor.workspace, capability))].wasSeen = true
         case .unseen(let executor): unsee(executor)
         case .reference(let capability, let executor): capabilities[capabilityNumber(capability)].reference = executor
-        case .pause(let capability, let executor, let until):
-            applyPause(capabilityNumber(capability), executor: executor, until: until)
+        case .pause(let capability, let executor, let pause):
+            applyPause(capabilityNumber(capability), executor: executor, pause)
         case .drain(let executor, let flag): executors[executorNumber(executor)].isDraining = flag
         case .circuit(let capability, let executor, let record):
             replayedCircuits[CircuitKey(capability: capability, executor: executor)] = record
@@ -221,11 +221,12 @@ extension Dispatcher {
         for index in capabilities.indices.sorted(by: { capabilities[$0].name < capabilities[$1].name }) {
             let record = capabilities[index]
             if let reference = record.reference { write(.reference(record.name, executor: reference)) }
-            if let until = record.pausedUntilAt, until > now.wall {
-                write(.pause(record.name, executor: nil, until: until))
-            }
-            for pause in record.pairPauses.sorted(by: { $0.executor < $1.executor }) {
-                write(.pause(record.name, executor: pause.executor, until: pause.until ?? .never))
+            var pauses = record.pairPauses.map { (executor: String?.some($0.key), pause: $0.value) }
+            pauses.sort { ($0.executor ?? "") < ($1.executor ?? "") }
+            if let own = record.pause { pauses.insert((nil, own), at: 0) }
+            for (executor, pause) in pauses where pause.holds(at: now) {
+                let shown = CommandPause(until: pause.until(at: now), forMs: pause.forMs)
+                write(.pause(record.name, executor: executor, shown))
             }
         }
         for index in executors.indices.sorted(by: { executors[$0].name < executors[$1].name }) {

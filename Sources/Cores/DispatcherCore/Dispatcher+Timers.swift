@@ -14,6 +14,15 @@ extension Dispatcher {
         log(.warning, "late", "A turn began late: leases and windows move on", [LogField("ms", String(late))])
     }
 
+    /// The calendar was set: periods of budgets begin at other moments than the timers of what waits for them say.
+    mutating func noteCalendar() {
+        let lead = now.wall.milliseconds - now.monotonic.milliseconds
+        guard let before = calendarLead else { return calendarLead = lead }
+        guard abs(lead - before) > 1000 else { return }
+        calendarLead = lead
+        noteMoreToSpend()
+    }
+
     /// Moves leases, offers, graces, zombies and silences.
     mutating func shiftHeld(by ms: Int) {
         guard ms > 0 else { return }
@@ -62,6 +71,7 @@ extension Dispatcher {
         case .claim: claimsDue(key.id)
         case .identity: identityDue(key.id)
         case .demand: demandDue(key.id)
+        case .aside: wakeAside(key.id)
         case .circuit: circuitDue(key.id)
         case .offer: publishOffer(key.id)
         case .capability: publishCapability(key.id)
@@ -116,6 +126,12 @@ extension Dispatcher {
             if let until = ended[number]?.keptUntil { timers.set(TimerKey(.kept, number), now.clock(until)) }
         }
         if endedOrder.count > 0 || deadOrder.count > 0 { timers.set(TimerKey(.memory), now.monotonic + 60_000) }
+        for capability in capabilities.indices {
+            capabilities[capability].pause?.begin(at: now)
+            for executor in capabilities[capability].pairPauses.keys {
+                capabilities[capability].pairPauses[executor]?.begin(at: now)
+            }
+        }
         restoreCircuits()
     }
 

@@ -70,6 +70,11 @@ public struct Dispatcher: Service {
     var demands = NumberTable<Demand>()
     var demandIndex: [DemandKey: Int] = [:]
     var lastDemand = 0
+    /// Parked demands, and capabilities with tasks aside, for which a budget is among the obstacles.
+    var budgetDemands: Set<Int> = []
+    var budgetCapabilities: Set<Int> = []
+    /// More may be spent than at the last decisions.
+    var isMoreToSpend = false
     var orders = NumberTable<CandidateOrder>()
     var orderIndex: [OrderKey: Int] = [:]
     var lastOrder = 0
@@ -95,6 +100,8 @@ public struct Dispatcher: Service {
     var heldTimers = IndexedHeap<TimerKey, MonotonicTime>()
     var dueAt: MonotonicTime?
     var inbox = InboxProof()
+    /// By how much the calendar was ahead of the monotonic clock when that was looked at last.
+    var calendarLead: Int?
 
     // The connection and the service itself.
     var isConnected = false
@@ -134,6 +141,7 @@ public struct Dispatcher: Service {
     public mutating func handle(_ input: ServiceInput, at now: Now, emitting effects: inout [ServiceEffect]) {
         self.now = now
         notePassedTime()
+        noteCalendar()
         if case .delivered(let token) = input {
             // Nothing is to be decided: at most a note goes into the journal.
             delivered(token)
@@ -289,7 +297,7 @@ struct NumberQueue: Hashable, Sendable {
 struct TimerKey: Hashable, Sendable, Comparable {
     /// What for; the order decides between equal times.
     enum Kind: UInt8, Sendable {
-        case task, silence, attempt, zombie, claim, identity, demand, circuit, offer, capability, view, kept
+        case task, silence, attempt, zombie, claim, identity, demand, aside, circuit, offer, capability, view, kept
         case load, settle, memory, metrics, notes
     }
 

@@ -112,7 +112,9 @@ extension JournalRecord {
                 at: WallTime(milliseconds: try fields.number("at")))
         case "F": self = .unseen(try fields.scope("e"))
         case "r": self = .reference(try fields.scope("c"), executor: fields.texts["e"])
-        case "p": self = .pause(try fields.scope("c"), executor: fields.texts["e"], until: fields.time("at"))
+        case "p":
+            let pause = fields.time("at").map { CommandPause(until: $0, forMs: fields.numbers["ms"]) }
+            self = .pause(try fields.scope("c"), executor: fields.texts["e"], pause)
         case "q": self = .drain(try fields.scope("e"), fields.flags.contains("on"))
         case "c":
             let record = try fields.circuit.map { try CircuitRecord($0) }

@@ -35,7 +35,7 @@ enum JournalRecord: Hashable, Sendable {
     /// An executor's card is the reference of a capability.
     case reference(ScopedName, executor: String?)
     /// A capability, or a pair, is paused or resumed by command.
-    case pause(ScopedName, executor: String?, until: WallTime?)
+    case pause(ScopedName, executor: String?, CommandPause?)
     /// An executor is taken out of service, or back.
     case drain(ScopedName, Bool)
     /// A circuit, or `nil` when it is gone.
@@ -129,9 +129,10 @@ extension JournalRecord: WireWritable {
         case .unseen(let executor): writeNames("F", executor, capability: nil, executor: executor.name, &writer)
         case .reference(let capability, let executor):
             writeNames("r", capability, capability: capability.name, executor: executor, &writer)
-        case .pause(let capability, let executor, let until):
+        case .pause(let capability, let executor, let pause):
             writeNames("p", capability, capability: capability.name, executor: executor, &writer)
-            writer.field("at", until?.milliseconds)
+            writer.field("at", pause?.untilAt.milliseconds)
+            writer.field("ms", pause?.forMs)
         case .drain(let executor, let isDraining):
             writeNames("q", executor, capability: nil, executor: executor.name, &writer)
             writer.field("on", isDraining)

@@ -118,6 +118,13 @@ struct Lane: Sendable {
         if let rank = rank(demand) { ready.set(demand, rank) }
     }
 
+    /// The task of a demand that waits longest here.
+    func oldest(of demand: Int) -> (queued: MonotonicTime, task: Int)? {
+        (groups[demand]?.tasks.values).flatMap { owners in
+            owners.compactMap { $0.first.map { (queued: $0.priority, task: $0.key) } }.min { $0 < $1 }
+        }
+    }
+
     /// The task whose turn it is.
     mutating func head() -> Int? {
         while let top = ready.first {

@@ -66,6 +66,10 @@ struct Lanes: Sendable {
     func contains(_ task: Int) -> Bool { seats[task] != nil }
     /// Since when the task waits that waits longest; walks all tasks.
     var oldest: MonotonicTime? { seats.values.lazy.map(\.queued).min() }
+    /// The task of a demand that waits longest.
+    func oldest(of demand: Int) -> Int? {
+        lanes.compactMap { $0.oldest(of: demand) }.min { ($0.queued, $0.task) < ($1.queued, $1.task) }?.task
+    }
     /// Whether nobody could serve the demand when it was looked at last.
     func isParked(_ demand: Int) -> Bool { parked.contains(Number(demand)) }
 

@@ -1,5 +1,6 @@
 public import Contract
 import Determinism
+import Machine
 public import TimeModel
 import Wire
 
@@ -110,10 +111,10 @@ public struct CapabilityRecord: Hashable, Sendable {
     public var queued = 0
     /// Leases.
     public var running = 0
-    /// Paused by command; the end in ms since 1970, `Int.max` without one.
-    public var pausedUntilAt: WallTime?
-    /// Executors paused by command for this capability, with the end.
-    public var pairPauses: [PairPause] = []
+    /// Paused by command.
+    var pause: CommandPause?
+    /// Executors paused by command for this capability.
+    var pairPauses: [String: CommandPause] = [:]
     /// The executor whose card is the reference of the contract, by command.
     public var reference: String?
     /// Whether some card had it, ever.
@@ -136,14 +137,36 @@ public struct CapabilityRecord: Hashable, Sendable {
         self.name = name
         circuit = CircuitKey(capability: name, executor: nil)
     }
+}
 
-    /// A pause of one pair by command.
-    public struct PairPause: Hashable, Sendable {
-        /// The executor.
-        public var executor: String
-        /// When it ends; absent: when it is resumed.
-        public var until: WallTime?
+/// A pause by command. It ends by the monotonic clock, so that setting the calendar neither ends nor prolongs it; the
+/// calendar is for the journal.
+struct CommandPause: Hashable, Sendable {
+    /// When it ends by the calendar; `never`: when it is resumed.
+    var untilAt: WallTime
+    /// How long it was to last, in ms; absent: without end, or not known.
+    var forMs: Int?
+    /// When it ends, once the service runs.
+    var end: MonotonicTime?
+
+    /// A pause as the journal has it.
+    init(until: WallTime, forMs: Int?) { (untilAt, self.forMs) = (until, forMs) }
+
+    /// The service has started: what is left by the calendar, but no more than the whole pause.
+    mutating func begin(at now: Now) {
+        guard untilAt != .never else { return }
+        let left = untilAt - now.wall
+        end = now.monotonic + min(left, forMs ?? left)
     }
+
+    /// Whether it has not ended.
+    func holds(at now: Now) -> Bool {
+        if untilAt == .never { return true }
+        return end.map { $0 > now.monotonic } ?? (untilAt > now.wall)
+    }
+
+    /// When it ends by the present calendar.
+    func until(at now: Now) -> WallTime { end.map(now.calendar) ?? untilAt }
 }
 
 /// What acceptance asks of all registrations of a capability: worked out when they change, not at each intent.

@@ -1,0 +1,152 @@
+import Contract
+import Machine
+import Testing
+import TimeModel
+import Wire
+
+@testable import DispatcherCore
+
+/// I12: what waits is looked at again as soon as somebody could take it. The harness asks after every input.
+@Suite struct WakeTests {
+    private let hour = 3_600_000
+
+    @Test func whatABudgetGetsBackIsSpentByOtherCapabilitiesToo() throws {
+        var bench = try Harness(#"{"budgets":[{"workspace":"main","period_ms":3600000,"amount":150}]}"#)
+        bench.online("e1", #"{"name":"c","cost":{"fixed":100}}"#)
+        bench.online("e2", #"{"name":"d","cost":{"fixed":100}}"#)
+        bench.intent("t1")
+        let first = try bench.assignment("e1")
+        bench.intent("t2", to: "d")
+        #expect(bench.assignments("e2").isEmpty)
+        bench.report("e1", first, #""type":"outcome","status":"success","cost":20"#)
+        #expect(try bench.assignment("e2").task == "t2")
+    }
+
+    @Test func aBudgetsPeriodBeginsWhenTheCalendarIsSet() throws {
+        var bench = try Harness(#"{"budgets":[{"workspace":"main","period_ms":3600000,"amount":150}]}"#)
+        bench.online("e1", #"{"name":"c","cost":{"fixed":100}}"#, rest: #""slots":4"#)
+        bench.intent("t1")
+        bench.succeed("e1", try bench.assignment("e1"))
+        bench.intent("t2")
+        #expect(bench.assignments("e1").isEmpty)
+        bench.setWall(bench.now.wall + hour)
+        #expect(try bench.assignment("e1").task == "t2")
+    }
+
+    @Test func eachTaskWaitsForPushByItself() throws {
+        var bench = try Harness(#"{"push_wait_ms":{"c":1000}}"#)
+        bench.online("busy", rest: #""slots":1"#)
+        bench.intent("t0")
+        bench.accept("busy", try bench.assignment("busy"))
+        // Of the two that wait, the owner whose turn it is sent its task later.
+        bench.intent("old", by: "zoe")
+        bench.advance(700)
+        bench.intent("new", by: "alice")
+        bench.online("idle", rest: #""modes":["pull"]"#)
+        bench.send("claim/idle/s1", #"{"boot":"b1","wait_ms":600000}"#)
+        #expect(bench.all("grant/idle/s1").isEmpty)
+        bench.advance(300)
+        let grant = try #require(try bench.grant("idle"))
+        guard case .task(let own) = grant else { return #expect(Bool(false), "nobody got the claim") }
+        #expect(own.task == "old")
+        bench.send("claim/idle/s2", #"{"boot":"b1","wait_ms":600000}"#)
+    }
+
+    @Test func aTaskWhoseDeadlineIsTooNearForOneIsLookedAtWhenAnotherOpens() throws {
+        var bench = try Harness(#"{"rates":[{"capability":"c","executor":"e2","per_s":1,"burst":1}]}"#)
+        bench.online("e2", #"{"name":"c","expected_ms":100}"#, rest: #""slots":4"#)
+        bench.intent("t1")
+        bench.accept("e2", try bench.assignment("e2"))
+        bench.online("e1", #"{"name":"c","expected_ms":60000}"#, rest: #""slots":4"#)
+        bench.intent("t2", #"{"deadline_ms":10000}"#)
+        #expect(bench.assignments("e1").isEmpty && bench.assignments("e2").isEmpty)
+        bench.advance(1000)
+        #expect(try bench.assignment("e2").task == "t2")
+    }
+
+    @Test func aTaskThatIsParkedDoesNotKeepTheTurnOfItsKey() throws {
+        var bench = try Harness()
+        bench.online("e1", rest: #""slots":4"#)
+        bench.online("e2", #"{"name":"d"}"#, rest: #""slots":1"#)
+        bench.intent("full", to: "d")
+        bench.intent("also", to: "d")
+        bench.intent("t0", #"{"concurrency_key":"k"}"#)
+        let first = try bench.assignment("e1")
+        bench.intent("t1", to: "d", #"{"concurrency_key":"k","priority":"high"}"#)
+        bench.intent("t2", #"{"concurrency_key":"k"}"#)
+        bench.succeed("e1", first)
+        #expect(try bench.assignment("e1").task == "t2")
+    }
+
+    @Test func newLimitsAndBudgetsWakeWhatWaits() throws {
+        var bench = try Harness(#"{"key_limits":[{"key":"k","limit":1}]}"#)
+        bench.online("e1", rest: #""slots":4,"reserved":0"#)
+        for id in ["t1", "t2", "t3"] { bench.intent(id, #"{"concurrency_key":"k"}"#) }
+        #expect(try bench.assignment("e1").task == "t1")
+        bench.input(.reload(Array(#"{"dispatcher":{"key_limits":[{"key":"k","limit":2}]}}"#.utf8)))
+        #expect(try bench.assignment("e1").task == "t2")
+    }
+
+    // MARK: - The calendar
+
+    @Test(arguments: [nil, "e1"]) func aPauseLastsAsLongAsWasSaidThoughTheCalendarIsSetBack(_ executor: String?) throws
+    {
+        var bench = try Harness()
+        bench.online("e1", rest: #""slots":4"#)
+        let whom = executor.map { #","executor":"\#($0)""# } ?? ""
+        #expect(try bench.command("capability/pause/c", #"{"for_ms":5000\#(whom)}"#).ok)
+        bench.intent("t1")
+        bench.setWall(bench.now.wall - 2 * hour)
+        bench.advance(4999)
+        #expect(bench.assignments("e1").isEmpty)
+        bench.advance(1)
+        #expect(try bench.assignment("e1").task == "t1")
+        #expect(try bench.command("capability/pause/c", #"{"for_ms":5000\#(whom)}"#).ok)
+        bench.intent("t2")
+        bench.setWall(bench.now.wall + 2 * hour)
+        #expect(bench.assignments("e1").isEmpty)
+    }
+
+    @Test(arguments: [nil, "e1"]) func afterARestartAPauseLastsNoLongerThanWasSaid(_ executor: String?) throws {
+        var bench = try Harness()
+        bench.online("e1", rest: #""slots":4"#)
+        let whom = executor.map { #","executor":"\#($0)""# } ?? ""
+        #expect(try bench.command("capability/pause/c", #"{"for_ms":60000\#(whom)}"#).ok)
+        bench.intent("t1")
+        bench.advance(10_000)
+        try bench.restart(after: 10_000)
+        bench.advance(39_900)
+        #expect(bench.assignments("e1").isEmpty)
+        bench.advance(100)
+        bench.succeed("e1", try bench.assignment("e1"))
+        #expect(try bench.command("capability/pause/c", #"{"for_ms":60000\#(whom)}"#).ok)
+        bench.intent("t2")
+        try bench.compact()
+        try bench.restart(after: -2 * hour)
+        bench.advance(59_000)
+        #expect(bench.assignments("e1").isEmpty)
+        bench.advance(1000)
+        #expect(try bench.assignment("e1").task == "t2")
+    }
+
+    @Test func aWindowIsNotOlderThanItsGenerationThoughTheCalendarWasSetBack() throws {
+        var bench = try Harness()
+        bench.online("e1", rest: #""slots":4"#)
+        bench.intent("t1")
+        bench.fail("e1", try bench.assignment("e1"))
+        bench.setWall(bench.now.wall - hour)
+        bench.intent("t2")
+        bench.succeed("e1", try bench.assignment("e1"))
+        try bench.restart()
+    }
+
+    @Test func afterARestartACircuitIsHeldNoLongerThanWasSaid() throws {
+        var bench = try Harness()
+        bench.online("e1", rest: #""slots":4"#)
+        #expect(try bench.command("circuit/open/c", #"{"for_ms":5000}"#).ok)
+        bench.intent("t1")
+        try bench.restart(after: -2 * hour)
+        bench.advance(5000)
+        #expect(try bench.assignment("e1").task == "t1")
+    }
+}
