@@ -58,6 +58,7 @@ public final class DispatcherRun {
         world = World(seed: seed, broker: FakeBroker(limits: limits))
         history = History(world)
         history.setup = setup
+        if let fault = setup.fault { history.violate("setup", fault) }
         op = ScriptedPublisher(world, history, name: "op", workspace: workspace)
         let configuration = setup.without(mutant)
         dispatcher = ServiceNode(world, name: "dispatcher") { Dispatcher(configuration: configuration, seed: $0) }

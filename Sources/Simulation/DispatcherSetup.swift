@@ -7,6 +7,8 @@ import Wire
 struct DispatcherSetup {
     /// The configuration.
     private(set) var configuration = DispatcherConfiguration()
+    /// Why its text was not legal; then nothing is limited, and the run says so.
+    private(set) var fault: String?
     /// Whether some tasks need an approval.
     private(set) var hasPolicy = false
 
@@ -16,8 +18,11 @@ struct DispatcherSetup {
     /// A configuration of one's own.
     init(_ text: RawJSON) {
         self.init()
-        // What a run writes is legal; were it not, no rule would ever be met, and the counters would say so.
-        if let read = try? DispatcherConfiguration(decoding: text.bytes) { configuration = read }
+        do {
+            configuration = try DispatcherConfiguration(decoding: text.bytes)
+        } catch {
+            fault = "the configuration \(String(decoding: text.bytes, as: UTF8.self)) is not legal: \(error)"
+        }
         configuration.taskEvents = true
     }
 

@@ -44,6 +44,8 @@ struct JournalLine: Sendable {
     var rev = 0
     /// Why it is in this state.
     var code: String?
+    /// Entries to running.
+    var attempts = 0
     /// The task's epoch.
     var epoch = 0
     /// Its lease.
@@ -105,6 +107,7 @@ struct JournalLine: Sendable {
         switch key {
         case "r": rev = try reader.int()
         case "ep": epoch = try reader.int()
+        case "ac": attempts = try reader.int()
         case "l": lease = try JournalLine.lease(&reader)
         case "ho": holder = try JournalLine.lease(&reader)
         case "ru":

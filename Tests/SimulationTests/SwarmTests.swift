@@ -32,8 +32,9 @@ import Testing
 
     @Test("H9, B8: a planted bug of the scheduler is found", arguments: SchedulerMutant.allCases)
     func aPlantedBugOfTheScheduler(_ mutant: SchedulerMutant) {
-        let found = (1...200).first { !Swarm.runScheduler(seed: UInt64($0), mutant: mutant).violations.isEmpty }
-        #expect(found != nil, "\(mutant.rawValue) went unnoticed")
+        let seed = PlantedSeeds.scheduler(mutant)
+        let report = Swarm.runScheduler(seed: seed, mutant: mutant)
+        #expect(!report.violations.isEmpty, "\(mutant.rawValue) went unnoticed by seed \(seed)")
     }
 
     @Test(
@@ -44,8 +45,9 @@ import Testing
     }
 
     @Test(arguments: HeartbeatMutant.allCases) func aPlantedBugOfHeartbeatIsFound(_ mutant: HeartbeatMutant) {
-        let found = (1...200).first { !Swarm.runHeartbeat(seed: UInt64($0), mutant: mutant).violations.isEmpty }
-        #expect(found != nil, "\(mutant.rawValue) went unnoticed")
+        let seed = PlantedSeeds.heartbeat(mutant)
+        let report = Swarm.runHeartbeat(seed: seed, mutant: mutant)
+        #expect(!report.violations.isEmpty, "\(mutant.rawValue) went unnoticed by seed \(seed)")
     }
 
     /// Seed 12 found a session that the broker kept without its subscriptions, 49 a copy that was counted after a restart,
@@ -57,15 +59,15 @@ import Testing
     }
 
     @Test(arguments: MonitorMutant.allCases) func aPlantedBugOfTheMonitorIsFound(_ mutant: MonitorMutant) {
-        let found = (1...200).first { !Swarm.runMonitor(seed: UInt64($0), mutant: mutant).violations.isEmpty }
-        #expect(found != nil, "\(mutant.rawValue) went unnoticed")
+        let seed = PlantedSeeds.monitor(mutant)
+        let report = Swarm.runMonitor(seed: seed, mutant: mutant)
+        #expect(!report.violations.isEmpty, "\(mutant.rawValue) went unnoticed by seed \(seed)")
     }
 
     @Test(arguments: Mutant.allCases) func aPlantedBugIsFoundByItsChecker(_ mutant: Mutant) {
-        let found = (1...200).first { seed in
-            mutant.isFound(in: Swarm.run(service: "dispatcher", seed: UInt64(seed), mutant: mutant))
-        }
-        #expect(found != nil, "\(mutant.rawValue) went unnoticed by \(mutant.target)")
+        let seed = PlantedSeeds.dispatcher(mutant)
+        let report = Swarm.run(service: "dispatcher", seed: seed, mutant: mutant)
+        #expect(mutant.isFound(in: report), "\(mutant.rawValue) went unnoticed by \(mutant.target) in seed \(seed)")
     }
 
     @Test func twoProcessesPlayASeedAlike() async throws {

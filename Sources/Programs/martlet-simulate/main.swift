@@ -32,7 +32,7 @@ struct Options {
         martlet-simulate --seeds 500 --service scheduler
         martlet-simulate --seeds 500 --service heartbeat
         martlet-simulate --seeds 200 --mutant NAME    with a planted bug; exits 0 when its checker finds it
-        martlet-simulate --seeds 1000 --mutant all    all planted bugs of the dispatcher, one line each
+        martlet-simulate --seeds 1000 --mutant all    all planted bugs of the service, one line each
 
         --seeds N    how many runs (100)         --from N    first seed (1)
         --seed N     only this one               --trace     print what happens
@@ -108,12 +108,40 @@ func hunt(_ mutant: Mutant, _ options: Options) -> UInt64? {
     }
 }
 
-/// All planted bugs, one line each.
+/// A planted bug of any service: the rule that must be broken, its name, and whether a seed finds it.
+typealias Planted = (target: String, name: String, isFound: (UInt64) -> Bool)
+
+/// The planted bugs of a service.
+func planted(_ service: String) -> [Planted] {
+    switch service {
+    case "scheduler":
+        SchedulerMutant.allCases.map { mutant in
+            ("-", mutant.rawValue, { !Swarm.runScheduler(seed: $0, mutant: mutant).violations.isEmpty })
+        }
+    case "heartbeat":
+        HeartbeatMutant.allCases.map { mutant in
+            ("-", mutant.rawValue, { !Swarm.runHeartbeat(seed: $0, mutant: mutant).violations.isEmpty })
+        }
+    case "monitor":
+        MonitorMutant.allCases.map { mutant in
+            ("-", mutant.rawValue, { !Swarm.runMonitor(seed: $0, mutant: mutant).violations.isEmpty })
+        }
+    default:
+        Mutant.allCases.map { mutant in
+            (
+                mutant.target, mutant.rawValue,
+                { mutant.isFound(in: Swarm.run(service: "dispatcher", seed: $0, mutant: mutant)) }
+            )
+        }
+    }
+}
+
+/// All planted bugs of a service, one line each.
 func huntAll(_ options: Options) -> Never {
     var missed = 0
-    for mutant in Mutant.allCases {
-        let name = mutant.rawValue + String(repeating: ".", count: max(1, 24 - mutant.rawValue.count))
-        if let seed = hunt(mutant, options) {
+    for mutant in planted(options.service) {
+        let name = mutant.name + String(repeating: ".", count: max(1, 24 - mutant.name.count))
+        if let seed = (options.first..<options.first + options.count).first(where: mutant.isFound) {
             print("\(mutant.target)\t\(name) found by seed \(seed), after \(seed - options.first + 1) runs")
         } else {
             print("\(mutant.target)\t\(name) NOT found in \(options.count) runs")

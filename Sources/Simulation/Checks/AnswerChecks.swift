@@ -60,7 +60,8 @@ private func checkDedup(_ history: History) -> [Breach] {
             places[line.number] = place
         case "t", "e":
             guard let place = places[line.number], firsts[place]?.number == line.number else { continue }
-            if line.lease?.isStarted == true || line.state == "running" { firsts[place]?.hasStarted = true }
+            // An offer whose first word is an outcome starts and ends in one turn: its record shows no lease any more.
+            if line.attempts > 0 { firsts[place]?.hasStarted = true }
             if line.kind == "e" { firsts[place]?.status = line.state }
         default: break
         }

@@ -1,0 +1,24 @@
+import Simulation
+
+/// For each planted bug a seed that is known to find it, so that the plain test run plays one run and not a hunt.
+/// `.ci/nightly` hunts all of them; when a change of the draws makes one go unnoticed here,
+/// `martlet-simulate --service NAME --mutant all` says the new seed.
+enum PlantedSeeds {
+    private static let ofTheDispatcher: [Mutant: UInt64] = [
+        .takesStale: 10, .hurries: 2, .forgetsDeadline: 4, .skipsHalfOpen: 2, .ignoresPlanCost: 2, .starvesOthers: 3,
+        .ignoresWills: 3, .neverRepublishes: 3,
+    ]
+    private static let ofTheScheduler: [SchedulerMutant: UInt64] = [
+        .forgetsAppend: 3, .forgetsCursor: 3, .speaksBeforeSync: 7, .neverRepublishes: 2,
+    ]
+    private static let ofHeartbeat: [HeartbeatMutant: UInt64] = [
+        .forgetsAppend: 3, .dropsAlerts: 2, .judgesBeforeReading: 9,
+    ]
+    private static let ofTheMonitor: [MonitorMutant: UInt64] = [.forgetsGap: 7]
+
+    /// Most are found by the first.
+    static func dispatcher(_ mutant: Mutant) -> UInt64 { ofTheDispatcher[mutant] ?? 1 }
+    static func scheduler(_ mutant: SchedulerMutant) -> UInt64 { ofTheScheduler[mutant] ?? 1 }
+    static func heartbeat(_ mutant: HeartbeatMutant) -> UInt64 { ofHeartbeat[mutant] ?? 1 }
+    static func monitor(_ mutant: MonitorMutant) -> UInt64 { ofTheMonitor[mutant] ?? 1 }
+}
