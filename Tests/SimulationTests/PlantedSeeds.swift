@@ -14,7 +14,10 @@ enum PlantedSeeds {
     private static let ofHeartbeat: [HeartbeatMutant: UInt64] = [
         .forgetsAppend: 3, .dropsAlerts: 2, .judgesBeforeReading: 9,
     ]
-    private static let ofTheMonitor: [MonitorMutant: UInt64] = [.forgetsGap: 7]
+    private static let ofTheMonitor: [MonitorMutant: UInt64] = [
+        .forgetsGap: 7, .forgetsLoss: 110, .forgetsDigests: 19, .keepsTornEnd: 3, .speaksBeforeSync: 13,
+        .forgetsWindow: 3,
+    ]
 
     /// Most are found by the first.
     static func dispatcher(_ mutant: Mutant) -> UInt64 { ofTheDispatcher[mutant] ?? 1 }
