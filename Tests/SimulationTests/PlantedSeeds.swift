@@ -16,7 +16,7 @@ enum PlantedSeeds {
     ]
     private static let ofTheMonitor: [MonitorMutant: UInt64] = [
         .forgetsGap: 7, .forgetsLoss: 110, .forgetsDigests: 19, .keepsTornEnd: 3, .speaksBeforeSync: 13,
-        .forgetsWindow: 3,
+        .forgetsWindow: 3, .trustsSession: 212,
     ]
 
     /// Most are found by the first.
