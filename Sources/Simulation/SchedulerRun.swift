@@ -38,7 +38,9 @@ public final class SchedulerRun<S: Service> {
     /// Processes that were taken over and have not noticed it yet.
     private var older: [ServiceNode<S>] = []
     private var heirs = 0
+    /// The greatest term that was told to be up, and that of the process which was taken over last.
     private var newestTerm = 0
+    private var olderTerm = 0
     private let dispatcher: ScriptedDispatcher
     private let ledger: SlotLedger
     private let faults: Set<Fault>
@@ -230,7 +232,7 @@ public final class SchedulerRun<S: Service> {
 
     /// Once the newer one has told of itself the older one may go on.
     private func noteTerm(_ record: ServiceRecord) {
-        guard record.term > newestTerm else { return }
+        guard record.state == .up, record.term > newestTerm else { return }
         newestTerm = record.term
         for node in older { world.after(world.random.uniform(500...60_000)) { node.thaw() } }
     }
@@ -239,7 +241,8 @@ public final class SchedulerRun<S: Service> {
         node.violated = { [history] in history.violate("core", $0) }
         node.quitted = { [weak self, weak node] status, reason in
             guard let self, let node else { return }
-            if node !== self.scheduler, status == 0 {
+            // It yields with 78, and only to one of a greater term that is up.
+            if status == 78, node !== self.scheduler, self.newestTerm > self.olderTerm {
                 self.older.removeAll { $0 === node }
                 return self.history.saw("left to a newer one")
             }
@@ -251,8 +254,9 @@ public final class SchedulerRun<S: Service> {
     /// The process stands still; another one begins with what its journal holds, under a client id of its own. When the
     /// first one goes on, it has to leave: its term is the older one.
     private func takeOver() {
-        guard older.isEmpty, scheduler.core != nil, !scheduler.isFrozen, heirs < 3 else { return }
+        guard older.isEmpty, let core = scheduler.core, !scheduler.isFrozen, heirs < 3 else { return }
         let old = scheduler
+        olderTerm = core.will().flatMap { try? ServiceRecord(decoding: $0.payload) }?.term ?? 0
         old.crashNext = nil
         old.freeze()
         heirs += 1
