@@ -109,14 +109,52 @@ import Wire
         bench.until("2026-11-20T09:30:00Z")
         let topic = "main/martlet1/schedule/s"
         let view = try #require(bench.retained[topic])
-        let heir = Bench("2026-11-20T09:30:00.000Z") { $0.adopts = true }
-        heir.retained[topic] = view
-        heir.give(.message(InboundMessage(topic: topic, payload: view, retained: true)))
+        let heir = Bench("2026-11-20T09:30:00.000Z", before: [topic: view]) { $0.adopts = true }
         let state = try heir.state("s")
         #expect(state.slots.triggered == 1 && state.cursor.rfc3339 == "2026-11-20T09:00:00.000Z")
         #expect(heir.view("s")?.owner == "shop")
         heir.until("2026-11-21T09:00:00Z")
         #expect(heir.runs == ["s~20261121T090000Z"])
+        // What comes once it is ready is a stranger's.
+        let ghost = "main/martlet1/schedule/ghost"
+        heir.give(.message(InboundMessage(topic: ghost, payload: view, retained: true)))
+        #expect(heir.view("ghost") == nil)
+    }
+
+    @Test("Taking over waits for views as long as they come") func slowTakeOver() throws {
+        let bench = Bench()
+        bench.put("s", "cron", #"{"expr":"0 9 * * *"}"#)
+        let view = try #require(bench.retained["main/martlet1/schedule/s"])
+        var settings = bench.settings
+        settings.adopts = true
+        var core = SchedulerCore(settings: settings)
+        var now = Now(wall: bench.wall, monotonic: bench.monotonic)
+        var effects: [ServiceEffect] = []
+        core.handle(.started, at: now, emitting: &effects)
+        core.handle(.connected, at: now, emitting: &effects)
+        for index in 0..<5 {
+            now = Now(wall: now.wall + 6000, monotonic: now.monotonic + 6000)
+            let topic = "main/martlet1/schedule/s\(index)"
+            core.handle(
+                .message(InboundMessage(topic: topic, payload: view, retained: true)), at: now, emitting: &effects)
+        }
+        for effect in effects {
+            if case .publish(let message) = effect { #expect(!message.payload.isEmpty, "cleared \(message.topic)") }
+        }
+        var lines = 0
+        core.snapshot { lines += String(decoding: $0, as: UTF8.self).contains(#""k":"def""#) ? 1 : 0 }
+        #expect(lines == 5)
+    }
+
+    @Test("A scheduler whose journal was lost leaves the retained views to be taken over") func lostJournal() throws {
+        let bench = Bench()
+        bench.put("s", "cron", #"{"expr":"0 9 * * *"}"#)
+        let topic = "main/martlet1/schedule/s"
+        let view = try #require(bench.retained[topic])
+        bench.restart(keepingJournal: false)
+        bench.give(.message(InboundMessage(topic: topic, payload: view, retained: true)))
+        bench.pass(5000)
+        #expect(bench.retained[topic] == view)
     }
 
     @Test func aStrangersViewIsPutRight() throws {

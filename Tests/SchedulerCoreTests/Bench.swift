@@ -39,7 +39,11 @@ final class Bench {
     /// Runs the dispatcher has accepted; a repeated one is a duplicate.
     var known: Set<String> = []
 
-    init(_ start: String = "2026-11-20T08:00:00.000Z", configure: (inout SchedulerSettings) -> Void = { _ in }) {
+    /// A scheduler that has connected to a broker which retained `before`.
+    init(
+        _ start: String = "2026-11-20T08:00:00.000Z", before: [String: [UInt8]] = [:],
+        configure: (inout SchedulerSettings) -> Void = { _ in }
+    ) {
         var settings = SchedulerSettings()
         settings.boot = "b1"
         settings.version = "1"
@@ -48,6 +52,7 @@ final class Bench {
         self.settings = settings
         core = SchedulerCore(settings: settings)
         wall = WallTime(rfc3339: start) ?? WallTime(milliseconds: 0)
+        retained = before
         give(.started)
         connect()
         status("desk", .online)
@@ -82,9 +87,19 @@ final class Bench {
     private func carryOut(_ effect: ServiceEffect, _ answers: inout [InboundMessage]) {
         switch effect {
         case .publish(let message): published(message, &answers)
+        // Behind the own record nobody waits for views: the tests send these where they matter.
+        case .subscribe(let list) where list.contains { $0.filter.contains("/service/") }: takeViews(list)
         case .log(let event): logs.append(event)
         case .quit: quits += 1
         default: break
+        }
+    }
+
+    /// Own views come as they are subscribed to, before the own record.
+    private func takeViews(_ list: [Subscription]) {
+        guard list.contains(where: { $0.filter.hasSuffix("/schedule/+") }) else { return }
+        for (topic, payload) in retained.sorted(by: { $0.key < $1.key }) where topic.contains("/schedule/") {
+            give(.message(InboundMessage(topic: topic, payload: payload, retained: true)))
         }
     }
 

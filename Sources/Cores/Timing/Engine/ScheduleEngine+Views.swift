@@ -87,9 +87,14 @@ extension ScheduleEngine {
     mutating func takeView(_ key: ScheduleKey, _ payload: [UInt8], _ now: Now) {
         guard let record = schedules[key] else {
             if payload.isEmpty { return }
-            if isAdopting { return adopt(key, payload, now) }
-            // Before this service is ready it may be one of its own, from a journal that was lost; after that a stranger's.
-            if hasHistory || isReady, isConnected {
+            if isAdopting {
+                // The own record comes behind all views, however many there are.
+                if readyBy != nil { readyBy = now.monotonic + ScheduleEngine.readyWithinMs }
+                return adopt(key, payload, now)
+            }
+            // Without a history it may be one of its own, from a journal that was lost: it can still be taken over. With
+            // one it is a stranger's.
+            if hasHistory, isConnected {
                 effects.append(.publish(OutboundMessage(topic: viewTopic(key), payload: [], retain: true)))
             }
             return
