@@ -33,6 +33,7 @@ public final class MonitorRun<S: Service> {
     private let files = FakeFiles()
     private let limits: HistoryLimits
     private let faults: Set<Fault>
+    private let diesAtConnect: Bool
     private let everyMs: Int
     private let end: Int
     private let ledger: MonitorLedger
@@ -57,6 +58,9 @@ public final class MonitorRun<S: Service> {
         answers = MonitorAnswers(world, name: MonitorRun.asker)
         var drawn: Set<Fault> = []
         for fault in Fault.allCases where world.random.chance(1, of: 2) { drawn.insert(fault) }
+        // Every fifth seed kills it just when it has connected: what its session lost is not stated yet.
+        diesAtConnect = seed % 5 == 0
+        if diesAtConnect { drawn.formUnion([.kill, .brokerEmpty]) }
         faults = drawn
         everyMs = world.random.uniform(1000...15_000)
         end = world.random.uniform(60_000...240_000)
@@ -173,7 +177,9 @@ public final class MonitorRun<S: Service> {
     private func observe(_ username: String, _ message: InboundMessage) {
         guard let topic = Topic(message.topic) else { return }
         if username == "monitor" {
-            if case .service = topic.place, firstReady == nil { firstReady = world.time }
+            guard case .service = topic.place else { return }
+            if firstReady == nil { firstReady = world.time }
+            if diesAtConnect, !isHealing, world.random.chance(1, of: 3) { dieSoon() }
             return
         }
         var taken = MonitorLedger.Taken(at: monitor.clock.now(world.time).wall.milliseconds)
@@ -218,6 +224,15 @@ public final class MonitorRun<S: Service> {
             files.room = world.random.uniform(0...2000)
             world.after(world.random.uniform(500...20_000)) { [files] in files.room = nil }
         case .duplicates: break
+        }
+    }
+
+    private func dieSoon() {
+        world.after(world.random.uniform(0...10)) { [weak self] in
+            guard let self, !self.isHealing, self.monitor.core != nil else { return }
+            self.history.saw("killed at connect")
+            self.monitor.kill()
+            self.restart()
         }
     }
 
