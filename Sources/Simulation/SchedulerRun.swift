@@ -85,7 +85,6 @@ public final class SchedulerRun<S: Service> {
         world.duplicateOneIn = 0
         dispatcher.busyPercent = 0
         scheduler.crashNext = nil
-        for node in older { node.thaw() }
         scheduler.thaw()
         scheduler.start()
         events += world.run(until: end + 120_000)
@@ -200,6 +199,7 @@ public final class SchedulerRun<S: Service> {
     }
 
     private func strike(_ fault: Fault) {
+        if hidesNewer(fault) { return }
         history.saw("fault \(fault.rawValue)")
         switch fault {
         case .kill:
@@ -212,7 +212,9 @@ public final class SchedulerRun<S: Service> {
         case .freeze:
             let node = scheduler
             node.freeze()
-            world.after(world.random.uniform(500...90_000)) { node.thaw() }
+            world.after(world.random.uniform(500...90_000)) { [weak self] in
+                if node === self?.scheduler { node.thaw() }
+            }
         case .cut: scheduler.cut(noticeMs: world.random.uniform(0...5000))
         case .brokerRestart: world.restartBroker(.clean, downMs: world.random.uniform(10...30_000))
         case .brokerEmpty where !older.isEmpty:
@@ -234,7 +236,27 @@ public final class SchedulerRun<S: Service> {
     private func noteTerm(_ record: ServiceRecord) {
         guard record.state == .up, record.term > newestTerm else { return }
         newestTerm = record.term
-        for node in older { world.after(world.random.uniform(500...60_000)) { node.thaw() } }
+        for node in older {
+            world.after(world.random.uniform(500...60_000)) { [weak self, weak node] in node.map { self?.goOn($0) } }
+        }
+    }
+
+    /// An older one that meets no newer one that is up serves, as it must; what both decide then has two ends in two
+    /// journals. So it goes on once the newer one is told to be up, and until it has left that one stays up.
+    private func goOn(_ node: ServiceNode<S>) {
+        let topic = Topic.system(.service(name: "scheduler", instance: "scheduler")).name
+        let shown = world.broker.retained.first { $0.topic == topic }
+        if let record = shown.flatMap({ try? ServiceRecord(decoding: $0.payload) }), record.state == .up,
+            record.term > olderTerm
+        {
+            return node.thaw()
+        }
+        world.after(1000) { [weak self, weak node] in node.map { self?.goOn($0) } }
+    }
+
+    /// What would take the newer one's record from an older one that goes on.
+    private func hidesNewer(_ fault: Fault) -> Bool {
+        [.kill, .crash, .cut, .brokerRestart].contains(fault) && older.contains { !$0.isFrozen }
     }
 
     private func watch(_ node: ServiceNode<S>) {

@@ -95,6 +95,8 @@ final class SlotLedger {
     private func judge(_ event: Event, _ rule: Rule, _ reason: String, last: Int) {
         guard let policy = rule.policy else { return }
         let at = event.at.milliseconds
+        // A slot that waited while the clock was set back by over 3 h lies ahead: the next decision absorbs it at once.
+        if reason == "absorbed", at < last, repeated.contains(where: { $0.contains(last) }) { return }
         let isAllowed: Bool
         switch reason {
         case "superseded", "absorbed": isAllowed = at >= last + rule.everyMs
