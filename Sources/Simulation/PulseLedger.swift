@@ -12,6 +12,8 @@ final class PulseLedger {
     /// When each executor was last called offline after it had not been.
     private var offlineSince: [String: Int] = [:]
     private var verdicts: [String: Verdict] = [:]
+    /// Since when each is called what it is called.
+    private var sinces: [String: WallTime] = [:]
     /// When heartbeat last said that it listens.
     private var listensSince = 0
     /// Until when messages may have been lost with the broker's state.
@@ -48,7 +50,12 @@ final class PulseLedger {
     private func judge(_ view: LivenessView, _ beater: ScriptedBeater) {
         published += 1
         history.saw("verdict \(view.verdict.rawValue)")
-        let isRepeated = verdicts[beater.name] == view.verdict && world.time - listensSince <= PulseLedger.slackMs
+        // A verdict keeps its `since` when only something else of the view is new, such as the status of a Will whose
+        // birth waits behind it.
+        let isKept = view.since != nil && sinces[beater.name] == view.since
+        let isRepeated =
+            verdicts[beater.name] == view.verdict && (isKept || world.time - listensSince <= PulseLedger.slackMs)
+        sinces[beater.name] = view.since
         if view.verdict == .offline, verdicts[beater.name] != .offline { offlineSince[beater.name] = world.time }
         verdicts[beater.name] = view.verdict
         if forbidsAll, [.offline, .stale].contains(view.verdict) {
