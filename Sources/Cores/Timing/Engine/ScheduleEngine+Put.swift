@@ -151,6 +151,8 @@ extension ScheduleEngine {
             record.reason = "disabled by definition"
         }
         insert(&record, now)
+        // Whoever puts something new begins a history: what else is retained is a stranger's from now on.
+        if isReady { hasHistory = true }
         change(caller.key, now) { core, record in
             core.emit(.scheduleCreated, record, .principal(caller.principal), now) { $0.field("rev", 1) }
             core.decideSlots(&record, now)
