@@ -104,7 +104,6 @@ extension Link {
     func received(_ message: mosquitto_message, _ properties: OpaquePointer?) {
         callbacks += 1
         guard let topic = message.topic else { return }
-        if message.qos > 0 { heldAcknowledgements += 1 }
         let payload = [UInt8](UnsafeRawBufferPointer(start: message.payload, count: Int(message.payloadlen)))
         inboxBytes += payload.count
         events.append(

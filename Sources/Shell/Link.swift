@@ -73,8 +73,6 @@ public final class Link {
     var window = Link.largestWindow
     /// What the broker said of itself when it accepted the last connection.
     var limits = BrokerLimits()
-    /// Acknowledgements of received messages that wait to be written.
-    var heldAcknowledgements = 0
     /// Whether all that was given to libmosquitto in the last flush has been written.
     var wroteAll = true
     /// When that was last so.
@@ -122,7 +120,7 @@ public final class Link {
         case .opening, .open, .leaving:
             guard let handle else { return (-1, 0) }
             // While a TLS handshake waits for the broker the library always wants to write.
-            let wantsWrite = mosquitto_want_write(handle) && !needsWrite && !holdsBack
+            let wantsWrite = mosquitto_want_write(handle) && !needsWrite
             let reads = pausesReading(at: SystemClock.monotonic) ? 0 : POLLIN
             return (mosquitto_socket(handle), Int16(wantsWrite ? reads | POLLOUT : reads))
         }
@@ -195,8 +193,7 @@ public final class Link {
 
     /// Sends what waits: acknowledgements first, then publishes and subscriptions as far as the window allows.
     public func flush(at now: MonotonicTime) {
-        guard let handle, hasSocket, !holdsBack else { return }
-        heldAcknowledgements = 0
+        guard let handle, hasSocket else { return }
         while true {
             if mosquitto_want_write(handle) || needsWrite {
                 let code = mosquitto_loop_write(handle, 1)
@@ -231,7 +228,6 @@ public final class Link {
         events.removeAll()
         inboxBytes = 0
         settling = false
-        heldAcknowledgements = 0
         wroteAll = true
         state = .closed
     }
@@ -245,13 +241,6 @@ public final class Link {
         guard let old = handle else { return }
         handle = nil
         mosquitto_destroy(old)
-    }
-
-    /// Each acknowledgement that is written lets the broker send one more message, which may cause one more publish. Once
-    /// too many of these wait, acknowledgements are written only together with at least as many publishes.
-    private var holdsBack: Bool {
-        guard wroteAll, queue.count > Link.congestion, !inflight.isEmpty, isOpen else { return false }
-        return window - inflight.count < heldAcknowledgements
     }
 
     /// While the broker does not take what is written, acknowledgements pile up behind it and would all leave together.
@@ -296,7 +285,6 @@ public final class Link {
         closeSocket()
         if fruitlessRepeats >= Link.repeatLimit { abandonRepeats() }
         subscribing.removeAll()
-        heldAcknowledgements = 0
         wroteAll = true
         queue.removeSubscriptions()
         state = .waiting(until: now + backoff.next())
@@ -335,7 +323,7 @@ public final class Link {
     static let largestWindow = 100
     /// Milliseconds without reading while the broker takes nothing.
     static let longestPause = 1000
-    /// When more than this waits to be published, what comes in must not be faster than what goes out.
+    /// When more than this waits to be published, nothing is read that would add to it while the broker takes nothing.
     static let congestion = 1000
     /// Milliseconds to wait for a connection or for the broker's answer to the request.
     static let openTimeout = 10_000
