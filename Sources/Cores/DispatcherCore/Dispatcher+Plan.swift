@@ -48,7 +48,7 @@ extension Dispatcher {
         let key = TaskKey(spec.key.workspace, spec.key.principal, Plan.taskID(spec.key.id, step.name))
         let own = TaskSpec(
             key, capability: step.capability, intent: intent, digest: ContentDigest(step.arguments),
-            decision: decision)
+            decision: decision, names: names.names(of: key, capability: step.capability, owner: spec.owner))
         var task = TaskRecord(own, state: .blocked)
         task.deadline = now.clock(spec.deadlineAt)
         plans[number]?.steps[index] = own.number

@@ -63,6 +63,8 @@ extension Dispatcher {
 
     private mutating func replayAccepted(_ task: TaskRecord) {
         lastNumber = max(lastNumber, task.number)
+        var task = task
+        task.spec = names.shared(task.spec)
         enter(task)
         if task.spec.step == nil, task.spec.updates != .none || task.spec.isPlan {
             undelivered.insert(Token.accepted(task.number))

@@ -313,7 +313,8 @@ extension Dispatcher {
         decision.step = submission.step
         return TaskSpec(
             submission.key, capability: submission.capability, intent: intent, digest: submission.digest,
-            decision: decision)
+            decision: decision,
+            names: names.names(of: submission.key, capability: submission.capability, owner: owner))
     }
 
     /// `at_most_once` if the intent or any registration says so.

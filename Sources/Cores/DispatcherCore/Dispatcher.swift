@@ -31,7 +31,8 @@ public struct Dispatcher: Service {
     var tasks = NumberTable<TaskRecord>()
     var leases = NumberTable<Lease>()
     var runs = NumberTable<RunRecord>()
-    var ids: [TaskKey: Int] = [:]
+    var ids = TaskIndex()
+    var names = NamePool()
     var epochIndex = NumberTable<Int>()
     var attached = NumberTable<AttachedRecord>()
     var attachments = NumberTable<[Int]>()

@@ -36,15 +36,21 @@ struct Lane: Sendable {
         }
     }
 
-    /// An owner as the lanes of one workspace know it: a number that stands for its name. Names order, numbers find.
-    struct Owner: Hashable, Comparable, Sendable {
+    /// An owner as the lanes of one workspace know it: one object for each. Names order, numbers find.
+    final class Owner: Hashable, Comparable, Sendable {
         /// Given out by `Lanes`.
         let number: Int
         /// The owner's name.
         let name: String
 
-        static func == (a: Owner, b: Owner) -> Bool { a.number == b.number }
-        static func < (a: Owner, b: Owner) -> Bool { a.number != b.number && a.name < b.name }
+        /// An owner.
+        init(number: Int, name: String) {
+            self.number = number
+            self.name = name
+        }
+
+        static func == (a: Owner, b: Owner) -> Bool { a === b }
+        static func < (a: Owner, b: Owner) -> Bool { a !== b && a.name < b.name }
         func hash(into hasher: inout Hasher) { hasher.combine(number) }
         func _rawHashValue(seed: Int) -> Int { Number.spread(number, seed) }
     }
@@ -79,6 +85,7 @@ struct Lane: Sendable {
     /// Adds a task; `isParked` says whether its demand is.
     mutating func insert(_ task: Int, _ place: Lanes.Seat, isParked: Bool) {
         count += 1
+        let demand = Int(place.demand)
         var share = shares[place.owner] ?? Share(pass: lowest)
         if share.count == 0 {
             share.pass = max(share.pass, active.first?.priority ?? share.pass)
@@ -87,24 +94,25 @@ struct Lane: Sendable {
         share.count += 1
         shares[place.owner] = share
         active.set(place.owner, share.pass)
-        groups[place.demand, default: Group()].tasks[place.owner, default: IndexedHeap()].set(task, place.queued)
-        groups[place.demand]?.owners.set(place.owner, share.pass)
-        if !isParked { makeReady(place.demand) }
+        groups[demand, default: Group()].tasks[place.owner, default: IndexedHeap()].set(task, place.queued)
+        groups[demand]?.owners.set(place.owner, share.pass)
+        if !isParked { makeReady(demand) }
     }
 
     /// Takes a task out.
     mutating func remove(_ task: Int, _ place: Lanes.Seat) {
         count -= 1
-        groups[place.demand]?.tasks[place.owner]?.remove(task)
-        if groups[place.demand]?.tasks[place.owner]?.isEmpty ?? true {
-            groups[place.demand]?.tasks[place.owner] = nil
-            groups[place.demand]?.owners.remove(place.owner)
+        let demand = Int(place.demand)
+        groups[demand]?.tasks[place.owner]?.remove(task)
+        if groups[demand]?.tasks[place.owner]?.isEmpty ?? true {
+            groups[demand]?.tasks[place.owner] = nil
+            groups[demand]?.owners.remove(place.owner)
         }
-        if groups[place.demand]?.owners.isEmpty ?? true {
-            groups[place.demand] = nil
-            ready.remove(place.demand)
-        } else if ready.contains(place.demand) {
-            makeReady(place.demand)
+        if groups[demand]?.owners.isEmpty ?? true {
+            groups[demand] = nil
+            ready.remove(demand)
+        } else if ready.contains(demand) {
+            makeReady(demand)
         }
         shares[place.owner]?.count -= 1
         if let share = shares[place.owner], share.count == 0 { rest(place.owner, share) }

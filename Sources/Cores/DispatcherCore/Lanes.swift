@@ -22,14 +22,14 @@ struct Lanes: Sendable {
 
     /// A place, with the owner as its number.
     struct Seat: Hashable, Sendable {
-        /// Its lane.
-        var lane: Priority
+        /// Since when it waits.
+        var queued: MonotonicTime
         /// Whose turn it takes.
         var owner: Lane.Owner
         /// Its group of equal tasks.
-        var demand: Int
-        /// Since when it waits.
-        var queued: MonotonicTime
+        var demand: Int32
+        /// Its lane.
+        var lane: Priority
     }
 
     /// Critical decisions in a row before another lane gets one.
@@ -78,7 +78,8 @@ struct Lanes: Sendable {
         remove(task)
         let rank = place.lane.rank
         if lanes[rank].count == 0, place.lane != .critical { start(rank) }
-        let seat = Seat(lane: place.lane, owner: owner(place.owner), demand: place.demand, queued: place.queued)
+        let seat = Seat(
+            queued: place.queued, owner: owner(place.owner), demand: Int32(clamping: place.demand), lane: place.lane)
         seats[task] = seat
         counts[place.demand, default: 0] += 1
         lanes[rank].insert(task, seat, isParked: isParked(place.demand))
@@ -103,9 +104,10 @@ struct Lanes: Sendable {
         guard let place = seats.removeValue(forKey: task) else { return }
         lanes[place.lane.rank].remove(task, place)
         shed.remove(task, place)
-        let left = count(place.demand) - 1
-        counts[place.demand] = left > 0 ? left : nil
-        if left <= 0 { parked.remove(Number(place.demand)) }
+        let demand = Int(place.demand)
+        let left = count(demand) - 1
+        counts[demand] = left > 0 ? left : nil
+        if left <= 0 { parked.remove(Number(demand)) }
     }
 
     /// The task whose turn it is among the demands that are not parked; it stays in its place.
@@ -173,7 +175,7 @@ struct Lanes: Sendable {
         var ahead = 0
         var others: [Lane.Owner: Int] = [:]
         for number in seats.keys {
-            guard let place = seats[number], place.lane == own.lane, !isParked(place.demand) else { continue }
+            guard let place = seats[number], place.lane == own.lane, !isParked(Int(place.demand)) else { continue }
             if place.owner != own.owner {
                 others[place.owner, default: 0] += 1
             } else if (place.queued, number) < (own.queued, task) {
@@ -227,7 +229,7 @@ extension Lanes: Equatable {
         for number in seats.keys {
             guard let seat = seats[number] else { continue }
             places[number] = Place(
-                lane: seat.lane, owner: seat.owner.name, demand: seat.demand, queued: seat.queued)
+                lane: seat.lane, owner: seat.owner.name, demand: Int(seat.demand), queued: seat.queued)
         }
         return places
     }

@@ -5,16 +5,26 @@ public import Wire
 /// A live task: what changes while it waits and runs. Leases and what earlier attempts left stand in tables of their
 /// own, so that a queued task is small.
 public struct TaskRecord: Hashable, Sendable {
+    // Ordered by size: ten thousand queued tasks are ten thousand of these.
+
     /// What does not change; a step's input is filled in when it becomes ready.
     public var spec: TaskSpec
-    /// Where it is in its life.
-    public var state: TaskState
-    /// Rises by one with each transition.
-    public var rev = 1
     /// Why it is in this state, where there is a reason.
     public var code: Code?
+    /// Who alone may get it, by command or by the intent.
+    public var assignedTo: String?
     /// The newest fencing number; 0 before the first grant.
     public var epoch = 0
+    private var readyAtMs = TaskRecord.never
+    private var queuedAtMs = TaskRecord.never
+    private var readyMs = TaskRecord.never
+    /// The same as `spec.deadlineAt` by the clock that never steps.
+    public var deadline = MonotonicTime(milliseconds: 0)
+    /// The same as `queuedAt`.
+    public var queued = MonotonicTime(milliseconds: 0)
+    private var rev32: Int32 = 1
+    private var demand32: Int32 = -1
+    private var capability32: Int32 = -1
     /// Entries to `running`.
     public var attempts: Int32 = 0
     /// Ended attempts that count against `retry.count`.
@@ -23,12 +33,8 @@ public struct TaskRecord: Hashable, Sendable {
     public var offers: Int32 = 0
     /// Executors lost during an attempt.
     public var lost: Int32 = 0
-    /// When a delay ends, or an approval expires.
-    public var readyAt: WallTime?
-    /// When it was first queued: its place among the tasks of its owner.
-    public var queuedAt: WallTime?
-    /// Who alone may get it, by command or by the intent.
-    public var assignedTo: String?
+    /// Where it is in its life.
+    public var state: TaskState
     /// Mode fixed by command or intent.
     public var mode = Mode.undecided
     /// Whether an assignment passes over circuits and reserve.
@@ -36,16 +42,8 @@ public struct TaskRecord: Hashable, Sendable {
     /// Whether a person has agreed to it.
     public var isApproved = false
 
-    /// The same as `spec.deadlineAt` by the clock that never steps.
-    public var deadline = MonotonicTime(milliseconds: 0)
-    /// The same as `readyAt`.
-    public var ready: MonotonicTime?
-    /// The same as `queuedAt`.
-    public var queued = MonotonicTime(milliseconds: 0)
-    /// Its group of equal tasks while it is queued; -1 otherwise.
-    public var demand = -1
-    /// Index of its capability in the registry; -1 before it is in the tables.
-    public var capability = -1
+    /// Stands for a time that there is not.
+    private static let never = Int.min
 
     /// A task as it is accepted.
     public init(_ spec: TaskSpec, state: TaskState) {
@@ -57,6 +55,42 @@ public struct TaskRecord: Hashable, Sendable {
 
     /// Its number.
     public var number: Int { spec.number }
+
+    /// Rises by one with each transition.
+    public var rev: Int {
+        get { Int(rev32) }
+        set { rev32 = Int32(clamping: newValue) }
+    }
+
+    /// Its group of equal tasks while it is queued; -1 otherwise.
+    public var demand: Int {
+        get { Int(demand32) }
+        set { demand32 = Int32(clamping: newValue) }
+    }
+
+    /// Index of its capability in the registry; -1 before it is in the tables.
+    public var capability: Int {
+        get { Int(capability32) }
+        set { capability32 = Int32(clamping: newValue) }
+    }
+
+    /// When a delay ends, or an approval expires.
+    public var readyAt: WallTime? {
+        get { readyAtMs == TaskRecord.never ? nil : WallTime(milliseconds: readyAtMs) }
+        set { readyAtMs = newValue?.milliseconds ?? TaskRecord.never }
+    }
+
+    /// When it was first queued: its place among the tasks of its owner.
+    public var queuedAt: WallTime? {
+        get { queuedAtMs == TaskRecord.never ? nil : WallTime(milliseconds: queuedAtMs) }
+        set { queuedAtMs = newValue?.milliseconds ?? TaskRecord.never }
+    }
+
+    /// The same as `readyAt`.
+    public var ready: MonotonicTime? {
+        get { readyMs == TaskRecord.never ? nil : MonotonicTime(milliseconds: readyMs) }
+        set { readyMs = newValue?.milliseconds ?? TaskRecord.never }
+    }
 }
 
 extension TaskSpec: Hashable {

@@ -55,24 +55,53 @@ public struct StepPlace: Hashable, Sendable {
     }
 }
 
+/// The names that a task shares with many others; they are kept once for all of them.
+public final class TaskNames: Sendable, Hashable {
+    /// The workspace.
+    public let workspace: String
+    /// Who sent the intent.
+    public let principal: String
+    /// What is to be run.
+    public let capability: String
+    /// Whose rights, rates, budgets and turns count.
+    public let owner: String
+
+    /// Names.
+    public init(workspace: String, principal: String, capability: String, owner: String) {
+        self.workspace = workspace
+        self.principal = principal
+        self.capability = capability
+        self.owner = owner
+    }
+
+    /// Equal texts.
+    public static func == (a: TaskNames, b: TaskNames) -> Bool {
+        a === b
+            || (a.principal == b.principal && a.capability == b.capability && a.workspace == b.workspace
+                && a.owner == b.owner)
+    }
+
+    /// By all names.
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(workspace)
+        hasher.combine(principal)
+        hasher.combine(capability)
+        hasher.combine(owner)
+    }
+}
+
 /// What does not change in the life of a task: the intent as it was accepted, with what was decided at acceptance.
 ///
 /// It is shared by reference and never changes; a queued task costs this object, its texts and its input.
 public final class TaskSpec: Sendable {
     /// The dispatcher's own number: rises with each acceptance, over restarts too.
     public let number: Int
-    /// What names it.
-    public let key: TaskKey
-    /// What is to be run.
-    public let capability: String
+    /// The sender's id.
+    public let id: String
+    /// The names it shares with others.
+    public let names: TaskNames
     /// Of the intent's content; tells a repeated intent from a changed one.
     public let digest: ContentDigest
-    /// Whose rights, rates, budgets and turns count: the principal, or for services `origin.owner`.
-    public let owner: String
-    /// Its lane.
-    public let priority: Priority
-    /// Whether it may run more than once, cards considered.
-    public let delivery: Delivery
     /// When it was accepted.
     public let acceptedAt: WallTime
     /// When it must have ended.
@@ -81,10 +110,14 @@ public final class TaskSpec: Sendable {
     public let input: RawJSON?
     /// Time limit of one attempt the intent asks for, in ms; 0: the card's.
     public let timeoutMs: Int
-    /// For a step of a plan: which.
-    public let step: StepPlace?
     /// Whatever else the intent says; absent in the plain case.
     public let extras: TaskExtras?
+    private let plan: Int
+    private let stepIndex: Int32
+    /// Its lane.
+    public let priority: Priority
+    /// Whether it may run more than once, cards considered.
+    public let delivery: Delivery
 
     /// The parts that are decided when an intent is accepted.
     public struct Decision: Hashable, Sendable {
@@ -118,41 +151,65 @@ public final class TaskSpec: Sendable {
         }
     }
 
-    /// A spec of an accepted intent.
-    public init(_ key: TaskKey, capability: String, intent: Intent, digest: ContentDigest, decision: Decision) {
-        self.key = key
-        self.capability = capability
+    /// A spec of an accepted intent; `names` are equal names that are kept already.
+    public init(
+        _ key: TaskKey, capability: String, intent: Intent, digest: ContentDigest, decision: Decision,
+        names: TaskNames? = nil
+    ) {
+        id = key.id
+        self.names =
+            names
+            ?? TaskNames(
+                workspace: key.workspace, principal: key.principal, capability: capability, owner: decision.owner)
         self.digest = digest
         number = decision.number
-        owner = decision.owner
         priority = decision.priority
         delivery = decision.delivery
         acceptedAt = decision.acceptedAt
         deadlineAt = decision.deadlineAt
-        step = decision.step
+        plan = decision.step?.plan ?? TaskSpec.noPlan
+        stepIndex = Int32(clamping: decision.step?.index ?? 0)
         input = intent.input
         timeoutMs = intent.timeoutMs ?? 0
         extras = TaskExtras(intent)
     }
 
-    private init(_ other: TaskSpec, input: RawJSON?) {
-        key = other.key
-        capability = other.capability
+    private init(_ other: TaskSpec, names: TaskNames, input: RawJSON?) {
+        id = other.id
+        self.names = names
         digest = other.digest
         number = other.number
-        owner = other.owner
         priority = other.priority
         delivery = other.delivery
         acceptedAt = other.acceptedAt
         deadlineAt = other.deadlineAt
-        step = other.step
+        plan = other.plan
+        stepIndex = other.stepIndex
         timeoutMs = other.timeoutMs
         extras = other.extras
         self.input = input
     }
 
+    /// Stands for a task that is no step.
+    private static let noPlan = Int.min
+
     /// The same with another input: a step's, once its references are resolved; or none, to save room.
-    public func with(input: RawJSON?) -> TaskSpec { TaskSpec(self, input: input) }
+    public func with(input: RawJSON?) -> TaskSpec { TaskSpec(self, names: names, input: input) }
+    /// The same with equal names of another object.
+    func with(names: TaskNames) -> TaskSpec {
+        names === self.names ? self : TaskSpec(self, names: names, input: input)
+    }
+
+    /// What names it.
+    public var key: TaskKey { TaskKey(names.workspace, names.principal, id) }
+    /// What is to be run.
+    public var capability: String { names.capability }
+    /// Whose rights, rates, budgets and turns count: the principal, or for services `origin.owner`.
+    public var owner: String { names.owner }
+    /// For a step of a plan: which.
+    public var step: StepPlace? {
+        plan == TaskSpec.noPlan ? nil : StepPlace(plan: plan, index: Int(stepIndex))
+    }
 
     /// The intent again, with what was decided filled in.
     public var intent: Intent {
@@ -165,12 +222,12 @@ public final class TaskSpec: Sendable {
     }
 
     /// What belongs together in events and logs.
-    public var correlation: String { extras?.intent.context?.requestID ?? key.id }
+    public var correlation: String { extras?.intent.context?.requestID ?? id }
 
     /// Roughly what it occupies, in bytes.
     public var size: Int {
         let extra = extras == nil ? 0 : 600
-        return 400 + key.id.utf8.count + (input?.bytes.count ?? 0) + extra
+        return 400 + id.utf8.count + (input?.bytes.count ?? 0) + extra
     }
 
     /// Whether it is a plan.
@@ -203,8 +260,8 @@ extension TaskSpec: Equatable {
     /// Equal parts.
     public static func == (a: TaskSpec, b: TaskSpec) -> Bool {
         a === b
-            || (a.number == b.number && a.key == b.key && a.capability == b.capability && a.digest == b.digest
-                && a.owner == b.owner && a.priority == b.priority && a.delivery == b.delivery
+            || (a.number == b.number && a.id == b.id && a.names == b.names && a.digest == b.digest
+                && a.priority == b.priority && a.delivery == b.delivery
                 && a.acceptedAt == b.acceptedAt && a.deadlineAt == b.deadlineAt && a.input == b.input
                 && a.timeoutMs == b.timeoutMs && a.step == b.step && a.extras?.intent == b.extras?.intent)
     }
