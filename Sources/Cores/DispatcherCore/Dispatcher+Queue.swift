@@ -168,6 +168,9 @@ extension Dispatcher {
     private mutating func decide(_ number: Int, _ workspace: String) {
         guard let task = tasks[number] else { return }
         metrics.decisions += 1
+        if task.attempts == 0, task.spec.delivery == .atLeastOnce, summary(of: task.capability).isAtMostOnce {
+            return raiseDelivery(task)
+        }
         if !isKeyFree(task.spec) {
             _ = lanes.change(workspace) { $0.passedOver(number) }
             waitForKey(task)
@@ -211,6 +214,18 @@ extension Dispatcher {
 }
 
 extension Dispatcher {
+    /// `at_most_once` on a card holds for the capability: for a step too, and for what was accepted before the card was
+    /// read. The task stands anew, among others of its kind.
+    private mutating func raiseDelivery(_ task: TaskRecord) {
+        let number = task.number
+        leaveQueue(task)
+        setSpec(number, task.spec.atMostOnce)
+        if let raised = tasks[number] {
+            journal(.changed(TaskChange(task: raised, run: runs[number], raisesDelivery: true)))
+        }
+        enqueue(number)
+    }
+
     /// Whether all who offer a task's capability have refused it as unsupported.
     private func isUnsupported(_ task: TaskRecord) -> Bool {
         let index = task.capability

@@ -76,6 +76,7 @@ extension Dispatcher {
         guard let old = tasks[number] else { throw JournalError("a change of the unknown task \(number)") }
         var task = change.task
         task.spec = change.hasNewInput ? old.spec.with(input: change.task.spec.input) : old.spec
+        if change.raisesDelivery { task.spec = task.spec.atMostOnce }
         task.capability = old.capability
         taskBytes += task.spec.size - old.spec.size
         let capability = task.capability

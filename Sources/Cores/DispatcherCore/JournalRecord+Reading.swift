@@ -183,6 +183,7 @@ extension JournalRecord {
         change.lease = try fields.lease.map { try lease($0) }
         change.run = try fields.run.map { try run($0) }
         change.hasNewInput = fields.input != nil
+        change.raisesDelivery = fields.flags.contains("mo")
         change.undelivered = fields.numbers["u"].map { $0 == 1 }
         return change
     }

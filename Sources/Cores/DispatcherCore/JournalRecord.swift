@@ -81,6 +81,8 @@ struct TaskChange: Hashable, Sendable {
     var run: RunRecord?
     /// Whether the input is a new one: a step's references are resolved.
     var hasNewInput = false
+    /// Whether the task is `at_most_once` from now on.
+    var raisesDelivery = false
     /// In a compacted journal: whether the update `accepted` has not been taken by the broker.
     var undelivered: Bool?
 }
@@ -223,6 +225,7 @@ extension JournalRecord: WireWritable {
         writeState(change.task, to: &writer)
         if let lease = change.lease { writer.field("l") { write(lease, to: &$0) } }
         if let run = change.run { writer.field("ru") { write(run, to: &$0) } }
+        if change.raisesDelivery { writer.field("mo", true) }
         if change.hasNewInput { writer.field("inp", change.task.spec.input ?? .emptyObject) }
         if let undelivered = change.undelivered { writer.field("u", undelivered ? 1 : 0) }
     }
