@@ -49,4 +49,22 @@ import Wire
         bench.advance(30_000)
         #expect(bench.result("t1", of: "a")?.error?.code == .leaseExpired)
     }
+
+    // MARK: - Acceptance
+
+    @Test("An intent for an executor whose card has not been read yet is accepted while settling")
+    func anIntentForAnExecutorBeforeItsCard() throws {
+        var bench = try Harness()
+        bench.online("e1")
+        try bench.restart(connects: false)
+        bench.echoes = false
+        bench.connect()
+        bench.intent("t1", #"{"executor":"e1"}"#)
+        #expect(bench.result("t1") == nil)
+        bench.online("e1")
+        bench.advance(2000)
+        #expect(try bench.assignment("e1").task == "t1")
+        bench.intent("t2", #"{"executor":"e9"}"#)
+        #expect(bench.result("t2")?.error?.code == .notFound)
+    }
 }

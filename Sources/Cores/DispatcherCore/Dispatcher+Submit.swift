@@ -204,7 +204,8 @@ extension Dispatcher {
             throw Refusal(.invalidField, "deadline_ms must be greater than delay_ms")
         }
         guard let capability else { return }
-        if let name = intent.executor {
+        // Until the retained cards are read nobody can say who is there: a kept session gives intents before them.
+        if let name = intent.executor, isSettled {
             try checkExecutor(ScopedName(submission.key.workspace, name), intent.mode ?? .undecided)
         }
         if let most = intent.maxCost {
