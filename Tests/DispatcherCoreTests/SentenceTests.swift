@@ -12,6 +12,8 @@ import Wire
         return #"{\#(rest.isEmpty ? "" : rest + ",")"input":{"steps":[\#(steps)]}}"#
     }
 
+    private struct Missing: Error {}
+
     private let once = #"{"name":"a","delivery":"at_most_once"}"#
 
     // MARK: - At most once
@@ -48,6 +50,26 @@ import Wire
         bench.accept("e1", own)
         bench.advance(30_000)
         #expect(bench.result("t1", of: "a")?.error?.code == .leaseExpired)
+    }
+
+    @Test("A grant that is refused before anything was done goes elsewhere, with at_most_once too")
+    func aRefusedGrant() throws {
+        var bench = try Harness()
+        bench.online("p1", rest: #""modes":["pull"]"#)
+        bench.intent("t1", #"{"delivery":"at_most_once"}"#)
+        guard case .task(let own)? = try bench.claim("p1", #"{"boot":"b1"}"#) else { throw Missing() }
+        bench.refuse("p1", own, "unsupported")
+        #expect(bench.result("t1")?.error?.code == .skillNotLoaded, "p1 gets no more of it, and nobody else has it")
+        bench.card("p1", #"{"name":"c"}"#, rev: 2, rest: #""modes":["pull"]"#)
+        bench.online("p2", rest: #""modes":["pull"]"#)
+        bench.intent("t2", #"{"delivery":"at_most_once"}"#)
+        guard case .task(let second)? = try bench.claim("p1", #"{"boot":"b1"}"#) else { throw Missing() }
+        bench.refuse("p1", second, "rate_limited", rest: #""retry_after_ms":60000"#)
+        guard case .task(let third)? = try bench.claim("p2", #"{"boot":"b1"}"#) else { throw Missing() }
+        #expect(third.task == "t2" && third.epoch > second.epoch)
+        bench.succeed("p2", third)
+        bench.intent("t3")
+        guard case .none? = try bench.claim("p1", #"{"boot":"b1"}"#) else { throw Missing() }
     }
 
     // MARK: - Acceptance

@@ -142,7 +142,7 @@ extension Dispatcher {
             renew(number)
         case .progress: takeProgress(report, number)
         case .refuse:
-            if task.state == .offered { refused(report, number, executor) } else { released(report, number) }
+            if task.state == .canceling { released(report, number) } else { refused(report, number, executor) }
         case .release:
             if task.state == .offered { start(number) }
             released(report, number)
@@ -219,12 +219,15 @@ extension Dispatcher {
         tell(update, of: task.spec)
     }
 
-    /// T9: the executor will not do it.
+    /// T9: the executor will not do it. A grant it refuses has begun by the clock alone: nothing was done.
     private mutating func refused(_ report: Report, _ number: Int, _ executor: Int) {
         guard let task = tasks[number], let lease = leases[number] else { return }
         let capability = task.capability
         let pair = Pair(executor, capability)
         judgeCircuits(number, lease, pair: .neutral, capability: .neutral, nil)
+        var end = AttemptEnd("released")
+        end.cost = 0
+        noteAttempt(number, end)
         endLease(number)
         epochIndex[lease.epoch] = nil
         runs[number]?.holder = nil
@@ -238,7 +241,9 @@ extension Dispatcher {
         case .rateLimited: pausePair(pair, report.retryAfterMs)
         case nil: break
         }
-        returnOffer(number, after: task, wasRefused: true)
+        guard task.state == .running else { return returnOffer(number, after: task, wasRefused: true) }
+        sendAck(executor, BeatAck(confirmed: [LeasePair(task.spec.key.id, report.epoch)]))
+        transition(number, to: .queued)
     }
 
     /// It said `busy`: nothing for it until its next beat, or for a while.
