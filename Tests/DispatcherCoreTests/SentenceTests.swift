@@ -1,4 +1,5 @@
 import Contract
+import Determinism
 import Testing
 import TimeModel
 import Wire
@@ -88,5 +89,20 @@ import Wire
         #expect(try bench.assignment("e1").task == "t1")
         bench.intent("t2", #"{"executor":"e9"}"#)
         #expect(bench.result("t2")?.error?.code == .notFound)
+    }
+
+    // MARK: - Plans
+
+    @Test("A plan that is approved waits for the end of its delay")
+    func anApprovedPlanKeepsItsDelay() throws {
+        var bench = try Harness(
+            #"{"policy":{"main":[{"id":"a","priority":1,"effect":"require_approval","verbs":["execute"],"capabilities":["plan"]},{"id":"b","effect":"allow"}]}}"#
+        )
+        bench.online("e1", #"{"name":"a"}"#)
+        bench.intent("p", to: "plan", plan(["a"], #""delay_ms":60000"#))
+        #expect(try bench.command("task/approve/p", #"{"principal":"alice"}"#).ok)
+        #expect(bench.core.tasks[1]?.state == .delayed && bench.assignments("e1").isEmpty)
+        bench.advance(60_000)
+        #expect(bench.assignments("e1").count == 1)
     }
 }

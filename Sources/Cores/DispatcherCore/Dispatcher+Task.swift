@@ -179,15 +179,15 @@ extension Dispatcher {
     /// A task's delay is over, or its approval is given.
     mutating func becomeReady(_ number: Int) {
         guard let task = tasks[number] else { return }
-        if task.spec.isPlan {
-            transition(number, to: .running)
-            startPlan(number)
-        } else if let ready = task.spec.extras?.intent.delayMs.map({ task.spec.acceptedAt + $0 }), ready > now.wall,
+        if let ready = task.spec.extras?.intent.delayMs.map({ task.spec.acceptedAt + $0 }), ready > now.wall,
             task.attempts == 0, task.state == .awaitingApproval
         {
             tasks[number]?.readyAt = ready
             tasks[number]?.ready = now.clock(ready)
             transition(number, to: .delayed)
+        } else if task.spec.isPlan {
+            transition(number, to: .running)
+            startPlan(number)
         } else {
             transition(number, to: .queued)
         }
