@@ -105,4 +105,20 @@ import Wire
         bench.advance(60_000)
         #expect(bench.assignments("e1").count == 1)
     }
+
+    @Test("The grace of a plan's cancel is that of its steps")
+    func aPlansCancelHasItsGrace() throws {
+        var bench = try Harness()
+        bench.online("e1", #"{"name":"a"}"#)
+        bench.intent("p", to: "plan", plan(["a"]))
+        bench.accept("e1", try bench.assignment("e1"))
+        #expect(try bench.command("task/cancel/p", #"{"principal":"alice","grace_ms":700}"#).ok)
+        let told = bench.work("e1").compactMap { message -> Int? in
+            guard case .cancel(_, let graceMs, _) = message else { return nil }
+            return graceMs
+        }
+        #expect(told == [700])
+        bench.advance(700)
+        #expect(bench.result("p", of: "plan")?.status == .canceled)
+    }
 }

@@ -179,7 +179,9 @@ extension Dispatcher {
     }
 
     /// Stops a plan: its live steps are canceled first, then it ends.
-    mutating func stopPlan(_ number: Int, _ ending: Ending, reason: String?) {
+    mutating func stopPlan(
+        _ number: Int, _ ending: Ending, reason: String?, graceMs: Int = Defaults.cancelGraceMs
+    ) {
         guard let state = plans[number], state.ending == nil else { return }
         plans[number]?.ending = ending
         if ending.status == .canceled { transition(number, to: .canceling) }
@@ -189,7 +191,7 @@ extension Dispatcher {
                 fenceHolder(step, code: .expired, cancels: true)
                 finish(step, ending)
             } else {
-                _ = cancel(step, reason: reason, graceMs: Defaults.cancelGraceMs, by: "dispatcher")
+                _ = cancel(step, reason: reason, graceMs: graceMs, by: "dispatcher")
             }
         }
         advancePlan(number)

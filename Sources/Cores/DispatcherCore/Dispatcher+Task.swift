@@ -200,7 +200,7 @@ extension Dispatcher {
         guard let task = tasks[number] else { return ended[number].map { TaskState($0.status) } }
         if task.spec.isPlan, task.state == .running {
             if reason != nil { runs[number, default: RunRecord()].cancelReason = reason }
-            stopPlan(number, Ending(.canceled, cancelError(reason)), reason: reason)
+            stopPlan(number, Ending(.canceled, cancelError(reason)), reason: reason, graceMs: graceMs)
             return tasks[number]?.state ?? ended[number].map { TaskState($0.status) }
         }
         switch task.state {
