@@ -91,6 +91,19 @@ import Wire
         #expect(bench.result("t2")?.error?.code == .notFound)
     }
 
+    @Test("A card in conflict with the reference does not say what the capability is")
+    func aCardInConflictDecidesNothing() throws {
+        var bench = try Harness()
+        bench.online("e1", rest: #""slots":4"#)
+        bench.advance(1000)
+        bench.online("e2", #"{"name":"c","kind":"heartbeat"}"#)
+        bench.intent("t1")
+        #expect(bench.result("t1") == nil && bench.assignments("e1").count == 1)
+        bench.online("e2", #"{"name":"c","kind":"tool"}"#, rev: 2)
+        bench.intent("p", to: "plan", plan(["c"]))
+        #expect(bench.assignments("e1").count == 1)
+    }
+
     // MARK: - Plans
 
     @Test("A plan that is approved waits for the end of its delay")

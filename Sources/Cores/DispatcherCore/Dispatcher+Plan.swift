@@ -138,7 +138,8 @@ extension Dispatcher {
         let capability = try checkCapability(submission)
         _ = try checkOrigin(submission, capability)
         if let capability {
-            let kinds = Set(capabilities[capability].executors.compactMap { registrations[Pair($0, capability)]?.kind })
+            let cards = capabilities[capability].executors.compactMap { registrations[Pair($0, capability)] }
+            let kinds = Set(cards.filter { !$0.isQuarantined }.map(\.kind))
             let wrong = step.type == "tool" ? "skill" : "tool"
             if kinds.contains(wrong) {
                 throw Refusal(.wrongKind, "a step of type \(step.type) cannot run a capability of kind \(wrong)")

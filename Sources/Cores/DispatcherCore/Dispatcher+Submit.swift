@@ -335,7 +335,8 @@ extension Dispatcher {
         var summary = CapabilitySummary()
         for executor in capabilities[capability].executors {
             guard let registration = registrations[Pair(executor, capability)] else { continue }
-            if registration.kind == "heartbeat" { summary.isHeartbeat = true }
+            // What a card says that gets no work, because it differs from the reference, holds for nobody.
+            if registration.kind == "heartbeat", !registration.isQuarantined { summary.isHeartbeat = true }
             if registration.entry.inputSchema != nil { summary.hasInputSchema = true }
             if registration.entry.delivery == .atMostOnce { summary.isAtMostOnce = true }
             summary.timeoutMs = max(summary.timeoutMs, registration.entry.timeoutMs ?? 0)
