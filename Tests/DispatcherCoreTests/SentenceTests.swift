@@ -104,6 +104,15 @@ import Wire
         #expect(bench.assignments("e1").count == 1)
     }
 
+    @Test("A card without a priority says normal")
+    func aCardWithoutAPriority() throws {
+        var bench = try Harness()
+        bench.online("e1", #"{"name":"c","priority":"low"}"#)
+        bench.online("e2")
+        bench.intent("t1")
+        #expect(bench.core.tasks[1]?.spec.priority == .normal)
+    }
+
     // MARK: - Plans
 
     @Test("A plan that is approved waits for the end of its delay")

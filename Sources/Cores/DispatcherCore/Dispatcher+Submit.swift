@@ -340,7 +340,8 @@ extension Dispatcher {
             if registration.entry.inputSchema != nil { summary.hasInputSchema = true }
             if registration.entry.delivery == .atMostOnce { summary.isAtMostOnce = true }
             summary.timeoutMs = max(summary.timeoutMs, registration.entry.timeoutMs ?? 0)
-            if let own = registration.entry.priority, obstacle(executor, registration) == nil {
+            if obstacle(executor, registration) == nil {
+                let own = registration.entry.priority ?? .normal
                 summary.priority = max(summary.priority ?? own, own)
             }
         }
