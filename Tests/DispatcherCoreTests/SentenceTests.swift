@@ -143,4 +143,27 @@ import Wire
         bench.advance(700)
         #expect(bench.result("p", of: "plan")?.status == .canceled)
     }
+
+    @Test("The refusal of a plan whose step's id is in use names the step")
+    func aStepIDInUse() throws {
+        var bench = try Harness()
+        bench.online("e1", #"{"name":"a"},{"name":"b"}"#)
+        bench.intent("p.b", to: "a")
+        bench.intent("p", to: "plan", plan(["a", "b"]))
+        let error = try #require(bench.result("p", of: "plan")?.error)
+        #expect(error.code == .idReused && error.details.flatMap { JSONValue($0).number("/index") } == 1)
+    }
+
+    @Test("I16: a plan that begins later takes no id from a task that came meanwhile")
+    func aStepIDTakenMeanwhile() throws {
+        var bench = try Harness()
+        bench.online("e1", #"{"name":"a"},{"name":"b"}"#)
+        bench.intent("p", to: "plan", plan(["a", "b"], #""delay_ms":1000"#))
+        bench.intent("p.b", to: "a")
+        bench.advance(1000)
+        let result = try #require(bench.result("p", of: "plan"))
+        #expect(result.status == .failed && result.error?.code == .idReused)
+        bench.succeed("e1", try bench.assignment("e1"))
+        #expect(bench.result("p.b", of: "a")?.status == .success)
+    }
 }

@@ -25,6 +25,10 @@ extension Dispatcher {
         guard let task = tasks[number], let plan = try? Plan(task.spec.input, id: task.spec.key.id) else {
             return finish(number, Ending(.failed, ErrorBody(.internal, "the plan cannot be read")))
         }
+        // It may have waited for its time, or for a person, and its sender may have used an id meanwhile.
+        if let taken = takenStep(plan, task.spec.key) {
+            return finish(number, Ending(.failed, ErrorBody(taken.code, taken.message, details: taken.details)))
+        }
         plans[number] = PlanState(run: PlanRun(plan))
         for index in plan.steps.indices { addStep(index, plan, number, task.spec) }
         advancePlan(number)

@@ -24,12 +24,18 @@ extension Dispatcher {
         } catch {
             throw Refusal(error.code, error.message, details: error.details)
         }
-        for step in plan.steps {
-            let id = Plan.taskID(submission.key.id, step.name)
-            if ids[TaskKey(submission.key.workspace, submission.key.principal, id)] != nil {
-                throw Refusal(.idReused, "the id \(id) is in use")
+        if let taken = takenStep(plan, submission.key) { throw Refusal(taken.code, taken.message, details: taken.details) }
+    }
+
+    /// The first step of a plan whose task id is in use.
+    func takenStep(_ plan: Plan, _ key: TaskKey) -> PlanRefusal? {
+        for (index, step) in plan.steps.enumerated() {
+            let id = Plan.taskID(key.id, step.name)
+            if ids[TaskKey(key.workspace, key.principal, id)] != nil {
+                return PlanRefusal(code: .idReused, message: "step \(index): the id \(id) is in use", index: index)
             }
         }
+        return nil
     }
 
     /// Check 7: the rules. Returns true when a person has to agree.
