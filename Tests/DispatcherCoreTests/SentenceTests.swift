@@ -166,4 +166,18 @@ import Wire
         bench.succeed("e1", try bench.assignment("e1"))
         #expect(bench.result("p.b", of: "a")?.status == .success)
     }
+
+    // MARK: - What may be repeated, and what rises
+
+    @Test("A redrive that is repeated after its task has succeeded starts no other")
+    func aRepeatedRedrive() throws {
+        var bench = try Harness()
+        bench.online("e1")
+        bench.intent("t1", #"{"retry":{"count":0}}"#)
+        bench.fail("e1", try bench.assignment("e1"))
+        let first = try bench.command("task/redrive/t1", #"{"principal":"alice"}"#)
+        bench.succeed("e1", try bench.assignment("e1"))
+        let second = try bench.command("task/redrive/t1", #"{"principal":"alice"}"#)
+        #expect(first.ok && second.data == first.data && bench.assignments("e1").isEmpty)
+    }
 }

@@ -300,7 +300,9 @@ extension Dispatcher {
         }
         guard let letter = dead[number] else { throw CommandRefusal(.notFound, "it is no dead letter") }
         let count = redrives[number] ?? 0
-        if count > 0, let last = ids[redrivenKey(record.spec, count)], tasks[last] != nil {
+        if count > 0, let last = ids[redrivenKey(record.spec, count)],
+            tasks[last] != nil || ended[last]?.status == .success
+        {
             return redriveReply(record.spec, count)
         }
         let key = redrivenKey(record.spec, count + 1)
