@@ -113,6 +113,26 @@ import Wire
         #expect(bench.core.tasks[1]?.spec.priority == .normal)
     }
 
+    @Test("can_execute says what would refuse the intent")
+    func whatWouldRefuseAnIntent() throws {
+        var bench = try Harness()
+        let schema = #"{"type":"object","required":["k"]}"#
+        bench.online("e1", #"{"name":"c","input_schema":\#(schema)},{"name":"h","kind":"heartbeat"}"#)
+        func code(_ capability: String, _ intent: String) throws -> String? {
+            let reply = try bench.command("capability/can_execute/\(capability)", #"{"intent":\#(intent)}"#)
+            let tree = JSONValue(try #require(reply.data))
+            #expect((tree["can"] == .bool(true)) == (tree.text("/code") == nil))
+            return tree.text("/code")
+        }
+        #expect(try code("c", #"{"input":{"k":1}}"#) == nil)
+        #expect(try code("c", "{}") == "invalid_field")
+        #expect(try code("c", #"{"input":{"k":1},"executor":"e9"}"#) == "not_found")
+        #expect(try code("c", #"{"input":{"k":1},"listeners":["x"]}"#) == "permission_denied")
+        #expect(try code("h", "{}") == "wrong_kind")
+        #expect(try code("plan", plan([])) == "invalid_field")
+        #expect(try code("plan", plan(["c"])) == nil)
+    }
+
     // MARK: - Plans
 
     @Test("A plan that is approved waits for the end of its delay")

@@ -79,16 +79,38 @@ extension Dispatcher {
         }
         let answer = policy.answer(use(call, call.id))
         if answer.effect == .deny { return reply(can: false, .policyRejected, answer, in: call.workspace) }
-        if call.id == Names.planCapability { return reply(can: true, nil, answer, in: call.workspace) }
+        if call.id == Names.planCapability {
+            let refusal = refusal(call, intent, nil)
+            return reply(can: refusal == nil, refusal?.code, answer, in: call.workspace)
+        }
         guard let index = capabilityIndex[call.object], !capabilities[index].executors.isEmpty else {
             let wasSeen = capabilityIndex[call.object].map { capabilities[$0].wasSeen } ?? false
             return reply(can: false, wasSeen ? .skillNotLoaded : .unknownCapability, answer, in: call.workspace)
         }
-        let task = imagined(call, intent)
+        let task = imagined(call, intent, index)
         let shown = candidates(for: task)
+        if let refusal = refusal(call, intent, index) {
+            let judged = Judged(task: task, shown: shown)
+            return reply(can: false, refusal.code, answer, in: call.workspace, judged)
+        }
         let code = answer.effect == .requireApproval ? Code(rawValue: "awaiting_approval") : waitCode(task, shown)
         let can = code == WaitCode.turn
         return reply(can: can, can ? nil : code, answer, in: call.workspace, Judged(task: task, shown: shown))
+    }
+
+    /// What checks 4 to 6 of acceptance would refuse the intent with.
+    private func refusal(_ call: CommandCall, _ intent: Intent, _ capability: Int?) -> Refusal? {
+        let submission = Submission(
+            key: TaskKey(call.workspace, call.principal, "\(call.id)~can_execute"), capability: call.id,
+            intent: intent, digest: ContentDigest(RawJSON.emptyObject))
+        do throws(Refusal) {
+            _ = try checkOrigin(submission, capability)
+            try checkInput(submission, capability)
+            try checkLimits(submission, capability)
+            return nil
+        } catch {
+            return error
+        }
     }
 
     /// The executors that were judged for a task.
@@ -125,11 +147,12 @@ extension Dispatcher {
     }
 
     /// A task as the intent would give it, in no table.
-    private func imagined(_ call: CommandCall, _ intent: Intent) -> TaskRecord {
+    private func imagined(_ call: CommandCall, _ intent: Intent, _ capability: Int) -> TaskRecord {
         let deadlineMs = intent.deadlineMs ?? Defaults.deadlineMs
         let decision = TaskSpec.Decision(
-            number: 0, owner: call.principal, priority: intent.priority ?? .normal,
-            delivery: intent.delivery ?? .atLeastOnce, acceptedAt: now.wall, deadlineAt: now.wall + deadlineMs)
+            number: 0, owner: call.principal, priority: decidePriority(intent, capability),
+            delivery: decideDelivery(intent, call.workspace, call.id), acceptedAt: now.wall,
+            deadlineAt: now.wall + deadlineMs)
         let spec = TaskSpec(
             TaskKey(call.workspace, call.principal, call.id), capability: call.id, intent: intent,
             digest: ContentDigest(RawJSON.emptyObject), decision: decision)

@@ -229,7 +229,7 @@ extension Dispatcher {
     }
 
     /// The lane: the intent's, else the highest of the cards, else normal.
-    private func decidePriority(_ intent: Intent, _ capability: Int?) -> Priority {
+    func decidePriority(_ intent: Intent, _ capability: Int?) -> Priority {
         if let priority = intent.priority { return priority }
         guard let capability else { return .normal }
         return summary(of: capability).priority ?? .normal
@@ -319,7 +319,7 @@ extension Dispatcher {
     }
 
     /// `at_most_once` if the intent or any registration says so.
-    private func decideDelivery(_ intent: Intent, _ workspace: String, _ capability: String) -> Delivery {
+    func decideDelivery(_ intent: Intent, _ workspace: String, _ capability: String) -> Delivery {
         if intent.delivery == .atMostOnce { return .atMostOnce }
         guard let index = capabilityIndex[ScopedName(workspace, capability)] else { return .atLeastOnce }
         return summary(of: index).isAtMostOnce ? .atMostOnce : .atLeastOnce
