@@ -200,4 +200,20 @@ import Wire
         let second = try bench.command("task/redrive/t1", #"{"principal":"alice"}"#)
         #expect(first.ok && second.data == first.data && bench.assignments("e1").isEmpty)
     }
+
+    @Test("The rev of a view rises over a restart")
+    func revisionsRiseOverARestart() throws {
+        var bench = try Harness()
+        bench.online("e1")
+        for id in 0..<3 { bench.intent("t\(id)") }
+        bench.advance(2000)
+        let before = try #require(bench.view("capability/c")?.number("/rev"))
+        let offered = try #require(bench.view("offer/c")?.number("/rev"))
+        try bench.restart()
+        bench.advance(2000)
+        bench.intent("t9")
+        bench.advance(2000)
+        #expect(try #require(bench.view("capability/c")?.number("/rev")) > before)
+        #expect(try #require(bench.view("offer/c")?.number("/rev")) > offered)
+    }
 }

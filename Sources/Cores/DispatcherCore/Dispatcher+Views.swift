@@ -87,7 +87,7 @@ extension Dispatcher {
         if open == 0 {
             clearView(topic)
         } else {
-            publishView(topic, Offer(open: open, rev: capabilities[capability].offerRev).encoded)
+            publishView(topic, Offer(open: open, rev: rising(capabilities[capability].offerRev)).encoded)
         }
     }
 
@@ -101,10 +101,10 @@ extension Dispatcher {
         if capabilities[capability].executors.isEmpty, capabilities[capability].live == 0 { return clearView(topic) }
         var view = capabilityView(capability)
         let last = capabilities[capability].viewRev
-        view.rev = last
+        view.rev = rising(last)
         let payload = view.encoded
         if let known = views[topic], known.payload == payload { return }
-        view.rev = last + 1
+        view.rev = rising(last + 1)
         capabilities[capability].viewRev = last + 1
         publishView(topic, view.encoded)
     }
@@ -134,9 +134,12 @@ extension Dispatcher {
         view.running = capabilities[capability].running
         view.circuit = circuits[capabilityCircuitKey(capability)]?.state ?? .closed
         view.conflicts = capabilities[capability].conflicts
-        view.rev = capabilities[capability].viewRev
+        view.rev = rising(capabilities[capability].viewRev)
         return view
     }
+
+    /// A count of this run as a revision: those of a later run are greater, so that views rise over restarts.
+    private func rising(_ count: Int) -> Int { term << 32 | count }
 
     /// What keeps a registration from any task at the moment, slots aside.
     private func standing(_ pair: Pair, _ registration: Registration, _ mode: Mode) -> Obstacle? {
