@@ -216,4 +216,23 @@ import Wire
         #expect(try #require(bench.view("capability/c")?.number("/rev")) > before)
         #expect(try #require(bench.view("offer/c")?.number("/rev")) > offered)
     }
+
+    @Test("The circuit of an executor without a card outlives its claims")
+    func circuitsWithoutACard() throws {
+        var bench = try Harness()
+        bench.online("other", #"{"name":"c","delivery":"at_least_once"}"#, rest: #""slots":1"#)
+        bench.status("other", "paused")
+        let claim = #"{"capabilities":["c"]}"#
+        for id in 0..<5 {
+            bench.intent("t\(id)", #"{"retry":{"count":0}}"#)
+            guard case .task(let own)? = try bench.claim("sh", claim) else { throw Missing() }
+            bench.fail("sh", own)
+        }
+        #expect(bench.view("circuit/c/sh")?.text("/state") == "open")
+        bench.intent("t9")
+        guard case .none? = try bench.claim("sh", claim) else { throw Missing() }
+        #expect(bench.view("circuit/c/sh")?.text("/state") == "open")
+        #expect(try bench.command("circuit/reset/c", #"{"executor":"sh"}"#).ok)
+        guard case .task? = try bench.claim("sh", claim) else { throw Missing() }
+    }
 }

@@ -44,14 +44,18 @@ extension Dispatcher {
             throw CommandRefusal(.notFound, "no executor ever offered \(call.id)")
         }
         guard let executor = call.fields.executor else {
-            let pairs = capabilities[index].executors.map { executors[$0].name.name }
+            // That of an executor that only claims now and then is there without it.
+            let known = circuits.keys.filter { $0.capability == call.object }.compactMap(\.executor)
+            let pairs = Set(known).union(capabilities[index].executors.map { executors[$0].name.name })
             return [CircuitKey(capability: call.object, executor: nil)]
-                + pairs.map { CircuitKey(capability: call.object, executor: $0) }
+                + pairs.sorted().map { CircuitKey(capability: call.object, executor: $0) }
         }
-        guard let number = executorIndex[ScopedName(call.workspace, executor)],
-            registrations[Pair(number, index)] != nil
-        else { throw CommandRefusal(.notFound, "\(executor) does not offer \(call.id)") }
-        return [CircuitKey(capability: call.object, executor: executor)]
+        let key = CircuitKey(capability: call.object, executor: executor)
+        let number = executorIndex[ScopedName(call.workspace, executor)]
+        guard circuits[key] != nil || number.map({ registrations[Pair($0, index)] != nil }) ?? false else {
+            throw CommandRefusal(.notFound, "\(executor) does not offer \(call.id)")
+        }
+        return [key]
     }
 
     private mutating func set(_ key: CircuitKey, _ call: CommandCall) {

@@ -157,12 +157,15 @@ extension Dispatcher {
         return min(60_000, max(1000, wait))
     }
 
-    /// Registrations from claims end with the last claim and lease.
+    /// Registrations from claims end with the last claim and lease. Their circuits stay until the executor is forgotten:
+    /// else one that always fails would be given work for ever.
     mutating func dropCardless(_ executor: Int) {
         guard executors[executor].isCardless, executors[executor].claims.isEmpty, executors[executor].tasks.isEmpty,
             executors[executor].zombies.isEmpty
         else { return }
-        for capability in executors[executor].capabilities { unregister(Pair(executor, capability)) }
+        for capability in executors[executor].capabilities {
+            unregister(Pair(executor, capability), keepsCircuit: true)
+        }
         executors[executor].capabilities = []
         executors[executor].isCardless = false
     }

@@ -16,6 +16,8 @@ extension Dispatcher {
                 unsee(name)
                 journal(.unseen(name))
             }
+            for key in circuits.keys.filter({ $0.executor == name.name }).sorted()
+            where key.capability.workspace == name.workspace { removeCircuit(key) }
             alertLost(executor, isOnline: true)
             for kind in [TimerKey.Kind.claim, .identity] { timers.remove(TimerKey(kind, executor)) }
             for kind in [TimerKey.Kind.silence, .zombie] { heldTimers.remove(TimerKey(kind, executor)) }

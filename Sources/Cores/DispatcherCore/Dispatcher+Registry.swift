@@ -191,11 +191,11 @@ extension Dispatcher {
         wake(capability: capability, for: executor)
     }
 
-    /// Takes one registration away; its circuit goes with it.
-    mutating func unregister(_ pair: Pair) {
+    /// Takes one registration away; its circuit goes with it, unless it comes and goes with claims.
+    mutating func unregister(_ pair: Pair, keepsCircuit: Bool = false) {
         registrations[pair] = nil
         capabilities[pair.capability].executors.removeAll { $0 == pair.executor }
-        removeCircuit(circuitKey(pair))
+        if !keepsCircuit { removeCircuit(circuitKey(pair)) }
         changedConflicts.insert(pair.capability)
         touch(capability: pair.capability)
         wake(capability: pair.capability, for: pair.executor)
