@@ -187,6 +187,21 @@ import Wire
         #expect(bench.result("p.b", of: "a")?.status == .success)
     }
 
+    @Test("A failed plan is a dead letter, once a step was tried, and can be sent again")
+    func aFailedPlanIsADeadLetter() throws {
+        var bench = try Harness()
+        bench.online("e1", #"{"name":"a"}"#)
+        bench.intent("p", to: "plan", plan(["a"]))
+        bench.fail("e1", try bench.assignment("e1"), code: "not_found")
+        #expect(bench.deadLetters("plan").map(\.result.task) == ["p"])
+        #expect(bench.deadLetters("a").isEmpty)
+        #expect(try bench.command("task/redrive/p", #"{"principal":"alice"}"#).ok)
+        bench.succeed("e1", try bench.assignment("e1"))
+        #expect(bench.result("p~r1", of: "plan")?.status == .success)
+        bench.intent("q", to: "plan", plan(["nobody"]))
+        #expect(bench.result("q", of: "plan")?.status == .failed && bench.deadLetters("plan").count == 1)
+    }
+
     // MARK: - What may be repeated, and what rises
 
     @Test("A redrive that is repeated after its task has succeeded starts no other")

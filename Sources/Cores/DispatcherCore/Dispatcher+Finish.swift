@@ -40,7 +40,8 @@ extension Dispatcher {
         record.durationMs = result.durationMs ?? 0
         record.spent = plans[number]?.spent ?? run?.spent ?? 0
         let isDead =
-            task.spec.step == nil && (ending.status == .failed || ending.status == .timeout) && task.attempts > 0
+            task.spec.step == nil && (ending.status == .failed || ending.status == .timeout)
+            && (task.attempts > 0 || hasTriedStep(number))
         record.isDead = isDead
         if let keepMs = task.spec.extras?.intent.keepMs, keepMs > 0, task.spec.step == nil {
             record.keptUntil = now.wall + keepMs

@@ -202,6 +202,15 @@ extension Dispatcher {
         advancePlan(number)
     }
 
+    /// Whether some step of a plan was given to an executor.
+    func hasTriedStep(_ number: Int) -> Bool {
+        guard let plan = plans[number]?.run.plan, let key = tasks[number]?.spec.key else { return false }
+        return plan.steps.contains { step in
+            let own = ids[TaskKey(key.workspace, key.principal, Plan.taskID(key.id, step.name))]
+            return own.flatMap { ended[$0]?.attempts } ?? 0 > 0
+        }
+    }
+
     /// After a start: plans that ran go on.
     mutating func restorePlans() {
         let running = tasks.keys.sorted().filter { number in
