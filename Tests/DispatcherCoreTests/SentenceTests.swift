@@ -250,4 +250,15 @@ import Wire
         #expect(try bench.command("circuit/reset/c", #"{"executor":"sh"}"#).ok)
         guard case .task? = try bench.claim("sh", claim) else { throw Missing() }
     }
+
+    @Test("The result of an attached intent that is canceled has its origin")
+    func anAttachedIntentIsCanceled() throws {
+        var bench = try Harness()
+        bench.online("e1")
+        bench.intent("t1", #"{"dedup_key":"k"}"#)
+        bench.intent("t2", #"{"dedup_key":"k","traceparent":"00-1","context":{"request_id":"r"}}"#)
+        #expect(try bench.command("task/cancel/t2", #"{"principal":"alice"}"#).ok)
+        let result = try #require(bench.result("t2"))
+        #expect(result.status == .canceled && result.traceparent == "00-1" && result.context?.requestID == "r")
+    }
 }

@@ -193,6 +193,8 @@ extension Dispatcher {
         result.queuedMs = max(0, now.wall - attachment.spec.acceptedAt)
         result.acceptedAt = attachment.spec.acceptedAt
         result.context = attachment.spec.context
+        result.origin = attachment.spec.origin
+        result.traceparent = attachment.spec.extras?.intent.traceparent
         let record = EndedRecord(
             spec: attachment.spec, status: .canceled, rev: 1, code: result.error?.code, endedAt: now.wall,
             result: result.raw, epoch: 0)
