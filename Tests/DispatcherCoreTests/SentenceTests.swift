@@ -202,6 +202,16 @@ import Wire
         #expect(bench.result("q", of: "plan")?.status == .failed && bench.deadLetters("plan").count == 1)
     }
 
+    @Test("until_start: a plan that runs has started")
+    func aPlanThatRunsHasStarted() throws {
+        var bench = try Harness()
+        bench.online("e1", #"{"name":"a"}"#, rest: #""slots":3"#)
+        for id in ["p", "q"] {
+            bench.intent(id, to: "plan", plan(["a"], #""dedup_key":"k","dedup":"until_start""#))
+        }
+        #expect(bench.assignments("e1").map(\.task) == ["p.a", "q.a"])
+    }
+
     // MARK: - What may be repeated, and what rises
 
     @Test("A redrive that is repeated after its task has succeeded starts no other")

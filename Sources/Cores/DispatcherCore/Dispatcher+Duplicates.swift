@@ -31,12 +31,17 @@ extension Dispatcher {
         guard let first = dedupKeys[place] else { return nil }
         if let task = tasks[first] {
             let mode = task.spec.extras?.intent.dedup ?? .untilDone
-            return mode == .untilStart && task.attempts > 0 ? nil : first
+            return mode == .untilStart && hasStarted(task) ? nil : first
         }
         guard let record = ended[first], let intent = record.spec.extras?.intent, intent.dedup == .window else {
             return nil
         }
         return now.wall - record.spec.acceptedAt < intent.dedupWindowMs ?? 0 ? first : nil
+    }
+
+    /// Whether a task has run; a plan makes no attempts, it runs.
+    func hasStarted(_ task: TaskRecord) -> Bool {
+        task.attempts > 0 || task.spec.isPlan && (task.state == .running || task.state == .canceling)
     }
 
     private func duplicate(of first: Int, _ status: Status) -> Refusal {

@@ -111,7 +111,7 @@ extension Dispatcher {
             if leases[task.number] != nil { running[task.capability, default: 0] += 1 }
             bytes += task.spec.size
             guard let intent = task.spec.extras?.intent, let key = intent.dedupKey else { continue }
-            if intent.dedup == .untilStart, task.attempts > 0 { continue }
+            if intent.dedup == .untilStart, hasStarted(task) { continue }
             standing[
                 DedupKey(workspace: task.spec.key.workspace, capability: task.spec.capability, key: key),
                 default: 0] += 1
