@@ -271,4 +271,18 @@ import Wire
         let result = try #require(bench.result("t2"))
         #expect(result.status == .canceled && result.traceparent == "00-1" && result.context?.requestID == "r")
     }
+
+    @Test("A lost attempt costs what its card said, though the card is gone")
+    func aLostAttemptCosts() throws {
+        var bench = try Harness()
+        bench.online("e1", #"{"name":"c","cost":{"fixed":70}}"#)
+        bench.online("e2", #"{"name":"c","cost":{"fixed":7000}}"#)
+        bench.intent("t1")
+        bench.accept("e1", try bench.assignment("e1"))
+        bench.card("e1", "", rev: 2)
+        bench.status("e1", "lost")
+        bench.advance(1000)
+        bench.succeed("e2", try bench.assignment("e2"))
+        #expect(bench.result("t1")?.wastedCost == 70)
+    }
 }

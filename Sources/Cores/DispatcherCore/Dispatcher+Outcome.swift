@@ -147,7 +147,8 @@ extension Dispatcher {
         attempt.error?.details = nil
         attempt.usage = end.usage
         let capability = task.capability
-        let declared = registrations[Pair(lease.executor, capability)]?.declared(task.spec.units) ?? 0
+        // The card may be gone; what was expected at the grant is known.
+        let declared = registrations[Pair(lease.executor, capability)]?.declared(task.spec.units) ?? lease.estimate
         let cost = end.cost ?? declared
         attempt.cost = cost
         var run = runs[number] ?? RunRecord()
