@@ -204,8 +204,14 @@ public final class ServiceNode<S: Service> {
         enqueue(.disconnected, nil, generation)
         reconnects += 1
         let wait = min(30_000, 100 << min(reconnects, 9))
-        world.after(world.random.uniform(wait / 2...wait)) { [weak self] in
+        reconnect(after: world.random.uniform(wait / 2...wait), generation)
+    }
+
+    /// A process that stands still does not connect either.
+    private func reconnect(after ms: Int, _ generation: Int) {
+        world.after(ms) { [weak self] in
             guard let self, generation == self.generation, let core = self.core else { return }
+            if self.isFrozen { return self.reconnect(after: 100, generation) }
             self.client?.connect(will: core.will())
         }
     }
