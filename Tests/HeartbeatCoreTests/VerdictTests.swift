@@ -177,6 +177,52 @@ import Wire
         #expect(rig.verdict("desk") == .stale, "who was silent before stays it")
     }
 
+    @Test("Who was stale when the link went down is not called offline before it had time to be heard")
+    func staleBefore() {
+        let rig = rig()
+        rig.pass(29_000)
+        #expect(rig.verdict("desk") == .stale)
+        rig.disconnect()
+        rig.pass(60_000)
+        rig.connect()
+        rig.pass(10_500)
+        #expect(rig.verdict("desk") == .stale)
+        rig.beat("desk")
+        #expect(rig.verdict("desk") == .ready)
+        rig.pass(29_000)
+        rig.disconnect()
+        rig.connect()
+        rig.pass(14_000)
+        #expect(rig.verdict("desk") == .stale)
+        rig.pass(2000)
+        #expect(rig.verdict("desk") == .offline)
+        rig.disconnect()
+        rig.connect()
+        rig.pass(1000)
+        #expect(rig.verdict("desk") == .offline)
+    }
+
+    @Test("Metrics that were lost while the link was down are not held against a service")
+    func servicesOverALink() {
+        let rig = Rig()
+        let record = ServiceRecord(state: .up, version: "1", term: 1, boot: "d1", since: rig.wall)
+        let topic = "_sys/martlet1/service/dispatcher/dispatcher"
+        rig.give(.message(InboundMessage(topic: topic, payload: record.encoded, retained: true)))
+        let metrics = InboundMessage(topic: "_sys/martlet1/metrics/dispatcher", payload: Array(#"{"tasks":0}"#.utf8))
+        rig.give(.message(metrics))
+        rig.pass(28_000)
+        rig.disconnect()
+        rig.connect()
+        rig.pass(12_000)
+        #expect(rig.alert("heartbeat.service.dispatcher") == nil)
+        rig.pass(5000)
+        #expect(rig.alert("heartbeat.service.dispatcher")?.severity == .critical)
+        rig.disconnect()
+        rig.connect()
+        rig.pass(1000)
+        #expect(rig.alert("heartbeat.service.dispatcher")?.severity == .critical)
+    }
+
     @Test("A slow loop widens the limits for a minute")
     func widened() {
         let rig = rig()

@@ -42,6 +42,8 @@ struct ExecutorPulse: Hashable, Sendable {
     private(set) var lostAt: Int?
     /// Own time of its last message, or of the moment it became known.
     private(set) var heardAt: Int
+    /// Silent before the link came back: `stale` at least, until it is heard.
+    private var wasSilent = false
     /// When it was heard last.
     private(set) var lastSeen: WallTime?
     var freeSlots: Int?
@@ -72,12 +74,18 @@ struct ExecutorPulse: Hashable, Sendable {
     mutating func hear(own: Int, now: WallTime) {
         heardAt = own
         lastSeen = now
+        wasSilent = false
     }
 
-    /// The link is back: what was sent meanwhile may be lost, so its silence counts for half a period at most, unless it
-    /// was called silent before.
+    /// The link is back: what was sent meanwhile may be lost, so its silence counts for half a period at most. Who was
+    /// called silent before stays it, but becomes `offline` only after time to be heard.
     mutating func excuse(own: Int) {
-        if reason != .silence { heardAt = max(heardAt, own - periodMs / 2) }
+        if reason != .silence {
+            heardAt = max(heardAt, own - periodMs / 2)
+        } else if verdict == .stale {
+            heardAt = max(heardAt, own - periodMs * 3 / 2)
+            wasSilent = true
+        }
     }
 
     /// Takes a status. A Will counts only with the current boot and no lower connection; an older connection's word not
@@ -125,6 +133,7 @@ struct ExecutorPulse: Hashable, Sendable {
         boot = newBoot
         conn = 0
         hasBeaten = false
+        wasSilent = false
         lostAt = nil
         freeSlots = nil
         leases = nil
@@ -147,7 +156,7 @@ struct ExecutorPulse: Hashable, Sendable {
         if age > 3 * periodMs + circumstances.widenedMs { return (.offline, .silence) }
         if status == .draining { return (.draining, .status) }
         if status == .paused { return (.paused, .status) }
-        if age > 2 * periodMs + circumstances.widenedMs { return (.stale, .silence) }
+        if wasSilent || age > 2 * periodMs + circumstances.widenedMs { return (.stale, .silence) }
         if circumstances.hasFailingCheck { return (.degraded, .check) }
         if let battery, battery < circumstances.lowBattery { return (.degraded, .battery) }
         if freeSlots == 0 { return (.busy, .slots) }

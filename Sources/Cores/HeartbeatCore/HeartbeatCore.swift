@@ -120,6 +120,7 @@ public struct HeartbeatCore: Service {
     /// All that was retained has come: what nobody owns is cleared, what is ours is published anew.
     private mutating func becomeReady(_ now: Now) {
         nextRestLook = settings.rest.isEmpty ? nil : now.monotonic
+        services.excuse(own: clock.elapsed, silentUntil: judgedUntil, widenedMs: clock.widenedMs)
         for key in executors.keys.sorted() {
             executors[key]?.excuse(own: clock.elapsed)
             judge(key, now)

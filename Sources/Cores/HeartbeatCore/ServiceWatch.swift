@@ -80,6 +80,14 @@ struct ServiceWatch: Hashable, Sendable {
         heard[told] = own
     }
 
+    /// The link is back: metrics that were sent meanwhile are lost, so a silence counts for half its limit at most. Who was
+    /// silent before stays it.
+    mutating func excuse(own: Int, silentUntil: Int, widenedMs: Int) {
+        for (told, at) in heard where silentUntil - at <= ServiceWatch.staleMs + widenedMs {
+            heard[told] = max(at, own - ServiceWatch.staleMs / 2)
+        }
+    }
+
     /// The own time at which the next service becomes stale.
     func nextLook(except own: String, widenedMs: Int, after now: Int) -> Int? {
         let alerting = Set(alerts.keys.map(\.name))
