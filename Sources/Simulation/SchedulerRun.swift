@@ -249,6 +249,7 @@ public final class SchedulerRun<S: Service> {
         if let record = shown.flatMap({ try? ServiceRecord(decoding: $0.payload) }), record.state == .up,
             record.term > olderTerm
         {
+            scheduler.crashNext = nil
             return node.thaw()
         }
         world.after(1000) { [weak self, weak node] in node.map { self?.goOn($0) } }
