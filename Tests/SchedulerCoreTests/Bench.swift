@@ -36,12 +36,16 @@ final class Bench {
     /// Whether invariants are checked after each input; with thousands of schedules that takes its time.
     var checksInvariants = true
     var isConnected = false
+    /// Whether the own metrics come back at once.
+    var returnsMetrics = true
+    /// Whether its own record comes back at once.
+    var returnsRecords = true
     /// Runs the dispatcher has accepted; a repeated one is a duplicate.
     var known: Set<String> = []
 
     /// A scheduler that has connected to a broker which retained `before`.
     init(
-        _ start: String = "2026-11-20T08:00:00.000Z", before: [String: [UInt8]] = [:],
+        _ start: String = "2026-11-20T08:00:00.000Z", before: [String: [UInt8]] = [:], returnsRecords: Bool = true,
         configure: (inout SchedulerSettings) -> Void = { _ in }
     ) {
         var settings = SchedulerSettings()
@@ -50,6 +54,7 @@ final class Bench {
         settings.zones = SystemZones.catalog
         configure(&settings)
         self.settings = settings
+        self.returnsRecords = returnsRecords
         core = SchedulerCore(settings: settings)
         wall = WallTime(rfc3339: start) ?? WallTime(milliseconds: 0)
         retained = before
@@ -127,7 +132,9 @@ final class Bench {
         case .reply: replies[message.topic] = try? Reply(decoding: message.payload)
         case .service:
             // The own record comes back behind all that is retained.
-            answers.append(InboundMessage(topic: message.topic, payload: message.payload))
+            if returnsRecords { answers.append(InboundMessage(topic: message.topic, payload: message.payload)) }
+        case .metrics:
+            if returnsMetrics { answers.append(InboundMessage(topic: message.topic, payload: message.payload)) }
         case .notify: notes.append(Published(topic: message.topic, message: message, at: wall))
         default: break
         }

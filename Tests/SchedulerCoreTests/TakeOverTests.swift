@@ -40,5 +40,54 @@ import Wire
         let before = fleet.assignments.count
         fleet.pass(20_000)
         #expect(fleet.assignments.count == before + 10)
+        // The older one read of the newer one before it judged what it had missed.
+        #expect(!fleet.events.contains { $0.event == .misfiredSkipped })
+    }
+
+    @Test func whoStoodStillReadsWhatCameMeanwhileBeforeItDecides() {
+        let bench = Bench()
+        bench.dispatcher = .completes
+        bench.put("s", "interval", #"{"every_ms":10000}"#)
+        bench.pass(1000)
+        bench.returnsMetrics = false
+        bench.jump(20_000)
+        bench.give(.wake)
+        #expect(bench.runs.isEmpty && bench.slotsTold.isEmpty)
+        bench.returnsMetrics = true
+        bench.pass(10_000)
+        #expect(bench.slotsTold.first == "MISFIRED_SKIPPED superseded 2", "\(bench.slotsTold)")
+        #expect(bench.runs.count == 1)
+        // What has come back is proof, however slow all turns are.
+        bench.jump(10_400)
+        bench.give(.wake)
+        #expect(bench.runs.count == 2)
+    }
+
+    @Test func withoutItsOwnMetricsItDecidesAfterTenSeconds() {
+        let bench = Bench()
+        bench.put("s", "interval", #"{"every_ms":10000}"#)
+        bench.returnsMetrics = false
+        bench.jump(10_500)
+        bench.give(.wake)
+        bench.pass(9000)
+        #expect(bench.runs.isEmpty)
+        bench.pass(1000)
+        #expect(bench.runs.count == 1)
+    }
+
+    @Test func whoStoodStillAndWasTakenOverLeavesWithoutAWord() {
+        let bench = Bench()
+        bench.put("s", "interval", #"{"every_ms":10000}"#)
+        bench.pass(1000)
+        bench.returnsMetrics = false
+        bench.forgetAll()
+        bench.jump(25_000)
+        bench.status("desk", .online)
+        let newer = ServiceRecord(state: .up, version: "1", term: 9, boot: "heir", since: bench.wall)
+        let topic = "_sys/martlet1/service/scheduler/scheduler"
+        bench.give(.message(InboundMessage(topic: topic, payload: newer.encoded, retained: true)))
+        bench.returnsMetrics = true
+        bench.pass(30_000)
+        #expect(bench.quits == 1 && bench.runs.isEmpty && bench.events.isEmpty, "\(bench.told)")
     }
 }

@@ -221,10 +221,10 @@ extension ScheduleEngine {
         for workspace in workspaces { publishAlert(workspace, ScheduleEngine.logAlert, alert) }
     }
 
-    /// Whether slots are decided: a scheduler needs its journal for that.
+    /// Whether slots are decided: a scheduler needs its journal for that, and one that leaves says nothing more.
     var mayDecide: Bool {
-        // Just connected, somebody else may have taken over; that is known in a moment.
-        (!isConnected || isReady) && (isJournalWritable || settings.role == .heartbeat)
+        // Just connected, or after a stop, somebody else may have taken over; that is known in a moment.
+        !isEnding && (!isConnected || isReady && drain == nil) && (isJournalWritable || settings.role == .heartbeat)
     }
 
     // Reading.

@@ -250,7 +250,7 @@ extension ScheduleEngine {
         if record.liveRuns >= record.policy.maxConcurrentRuns {
             return awaitsEnd(record, now) ? .waits(.overlap, verdict: nil) : .overlap
         }
-        if !isConnected || isEnding { return .waits(.late, verdict: nil) }
+        if !isConnected { return .waits(.late, verdict: nil) }
         let target = targetGate(record)
         return target == .open && unconfirmed >= Limits.unconfirmedRuns ? .waitsForRoom : target
     }

@@ -48,6 +48,7 @@ extension ScheduleEngine {
     mutating func connect(_ now: Now) {
         isConnected = true
         isReady = false
+        drain = nil
         readyBy = now.monotonic + ScheduleEngine.readyWithinMs
         nextMetrics = now.monotonic
         // The own record comes back behind all that is retained: also behind that of a process which has taken over.
@@ -110,6 +111,7 @@ extension ScheduleEngine {
         } else {
             add(["executor", "+", "+"], retained: true)
             add(["beat", "+"], retained: false)
+            list.append(Subscription(filter: metricsTopic, wantsRetained: false, atLeastOnce: false))
             add(["alert", "+"], retained: true)
             list.append(Subscription(filter: "\(system)/metrics/#", wantsRetained: true, atLeastOnce: false))
             for service in ["dispatcher", "scheduler", "monitor"] {
@@ -131,6 +133,7 @@ extension ScheduleEngine {
         outbox.resend()
     }
 
+        drain = nil
     mutating func reload(_ text: [UInt8], _ now: Now) {
         guard let reload = EngineReload(text) else { return }
         settings.apply(reload.configuration)
@@ -214,6 +217,7 @@ extension ScheduleEngine {
         default: return
         }
     }
+        case .metrics: if message.topic == metricsTopic { takeOwnMetrics(message.payload) }
 
     /// The schedule of a run: what stands before the last `~`.
     static func schedule(of id: String, _ workspace: String) -> ScheduleKey? {
@@ -269,6 +273,26 @@ extension ScheduleEngine {
     // Clock, end.
 
     /// The wall clock was set when it moved against the monotonic one by over a second.
+    /// What was due by now should have been done before: the process stood still, and another may have taken over that
+    /// is in the inbox yet. Own metrics are sent to come back behind it.
+    mutating func noteLateness(_ now: Now) {
+        guard isConnected, drain == nil, let due = nextWake, now.monotonic - due > ScheduleEngine.latestTurnMs else {
+            return
+        }
+        drain = Drain(after: metricsSent?.number ?? 0, by: now.monotonic + ScheduleEngine.readyWithinMs)
+        publishMetricsSoon(now)
+    }
+
+    /// A turn that is later than this is late.
+    static let latestTurnMs = 200
+
+    private mutating func takeOwnMetrics(_ payload: [UInt8]) {
+        guard let drain, let raw = try? RawJSON(validating: payload) else { return }
+        let value = JSONValue(raw)
+        guard value["term"]?.intValue == term, let number = value["seq"]?.intValue, number > drain.after else { return }
+        self.drain = nil
+    }
+
     mutating func noteClock(_ now: Now) {
         let offset = now.wall - WallTime(milliseconds: now.monotonic.milliseconds)
         defer { clockOffset = offset }

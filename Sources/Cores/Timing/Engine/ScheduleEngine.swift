@@ -56,6 +56,8 @@ public struct ScheduleEngine: Service {
     public internal(set) var isReady = false
     /// Until when that is waited for.
     var readyBy: MonotonicTime?
+    /// Since a late turn: what has to be read before anything is decided.
+    var drain: Drain?
     var isEnding = false
     var isJournalWritable = true
     /// Whether views that nobody knows are cleared: not before something was journaled.
@@ -79,6 +81,7 @@ public struct ScheduleEngine: Service {
     public mutating func handle(_ input: ServiceInput, at now: Now, emitting output: inout [ServiceEffect]) {
         noteClock(now)
         switch input {
+        noteLateness(now)
         case .started: start(now)
         case .connected: connect(now)
         case .disconnected: disconnect()
@@ -101,6 +104,7 @@ public struct ScheduleEngine: Service {
         if let readyBy, readyBy <= now.monotonic { becomeReady(now) }
         guard term > 0 else { return }
         answerLate(now)
+        if let drain, drain.by <= now.monotonic { self.drain = nil }
         endClockAlert(now)
         guard mayDecide else { return }
         var due: [ScheduleKey] = []
@@ -135,6 +139,7 @@ public struct ScheduleEngine: Service {
         if let readyBy { wakes.append(readyBy) }
         if isConnected {
             if isReady, let top = views.first { wakes.append(top.priority) }
+        if let drain { wakes.append(drain.by) }
             wakes.append(nextMetrics)
         }
         return wakes.min().map { max($0, now.monotonic) }
@@ -219,6 +224,15 @@ public struct ScheduleEngine: Service {
 
 /// What of a schedule counts outside of it: compared before and after a change.
 struct ScheduleFace: Hashable {
+/// After a late turn, a message of its own has to come back before anything is decided: what came before it has been
+/// read then.
+struct Drain: Hashable, Sendable {
+    /// The number of the last own metrics that do not prove it.
+    var after: Int
+    /// No longer than until then.
+    var by: MonotonicTime
+}
+
     /// The agent against whose limit it counts.
     var countedAgent: ScheduleKey?
     var unconfirmed: Int
