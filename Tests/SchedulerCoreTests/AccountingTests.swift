@@ -146,6 +146,44 @@ import Wire
         #expect(lines == 5)
     }
 
+    @Test("A take-over of views that a crash cut short goes on at the next start, asked for again or not")
+    func interruptedTakeOver() throws {
+        let bench = Bench()
+        for name in ["a", "b"] { bench.put(name, "cron", #"{"expr":"0 9 * * *"}"#) }
+        let views = bench.retained.filter { $0.key.hasPrefix("main/martlet1/schedule/") }
+        #expect(views.count == 2)
+        for asksAgain in [true, false] {
+            let first = views.filter { $0.key.hasSuffix("/a") }
+            // It dies before its own record is back.
+            let heir = Bench("2026-11-20T09:30:00.000Z", before: first, returnsRecords: false) { $0.adopts = true }
+            heir.settings.adopts = asksAgain
+            heir.returnsRecords = true
+            heir.retained.merge(views) { own, _ in own }
+            heir.restart()
+            if !asksAgain { #expect(heir.retained["main/martlet1/schedule/b"] != nil, "a view was lost") }
+            #expect(heir.view("a") != nil && heir.view("b") != nil, "asked again: \(asksAgain)")
+            // Then it is over.
+            heir.restart()
+            let ghost = "main/martlet1/schedule/ghost"
+            heir.give(.message(InboundMessage(topic: ghost, payload: views.values.first ?? [], retained: true)))
+            #expect(heir.view("ghost") == nil && heir.view("b") != nil)
+        }
+    }
+
+    @Test("Starts without a journal, and crashes of them, do not hinder a later take-over") func lateTakeOver() throws {
+        let bench = Bench()
+        bench.put("s", "cron", #"{"expr":"0 9 * * *"}"#)
+        let topic = "main/martlet1/schedule/s"
+        let view = try #require(bench.retained[topic])
+        bench.restart(keepingJournal: false)
+        bench.restart()
+        bench.give(.message(InboundMessage(topic: topic, payload: view, retained: true)))
+        #expect(bench.retained[topic] == view)
+        bench.settings.adopts = true
+        bench.restart()
+        #expect(bench.view("s") != nil)
+    }
+
     @Test("A scheduler whose journal was lost leaves the retained views to be taken over") func lostJournal() throws {
         let bench = Bench()
         bench.put("s", "cron", #"{"expr":"0 9 * * *"}"#)

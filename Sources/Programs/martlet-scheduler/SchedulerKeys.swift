@@ -29,6 +29,6 @@ enum SchedulerKeys {
             help: "The directory with the zone data."),
         ConfigurationKey(
             "scheduler.adopt", .bool, standard: "false",
-            help: "With an empty journal: begin from the retained views.", needsRestart: true),
+            help: "With a journal that never had a schedule: begin from the retained views.", needsRestart: true),
     ]
 }

@@ -14,6 +14,7 @@ import Wire
 /// | `del` | the end of a schedule |
 /// | `ran` | one run of a check, for its log |
 /// | `event`, `sent` | an event to be published; up to which one the broker has them |
+/// | `adopt` | retained views are being taken over, or have been |
 extension ScheduleEngine {
     mutating func journal(_ body: (inout JSONWriter) -> Void) {
         // A heartbeat that cannot write goes on; all of it is written later.
@@ -36,6 +37,17 @@ extension ScheduleEngine {
             $0.field("k", "sent")
             $0.field("seq", seq)
         }
+    }
+
+    /// Views are taken over from now on, or have all been.
+    mutating func journalTakeOver(_ isOpen: Bool) {
+        isTakingOver = isOpen
+        journal { ScheduleEngine.writeTakeOver(isOpen, &$0) }
+    }
+
+    private static func writeTakeOver(_ isOpen: Bool, _ writer: inout JSONWriter) {
+        writer.field("k", "adopt")
+        writer.field("open", isOpen)
     }
 
     /// Journals the state of every schedule that changed in this turn.
@@ -61,6 +73,7 @@ extension ScheduleEngine {
             $0.field("k", "term")
             $0.field("term", term)
         }
+        if isTakingOver { write { ScheduleEngine.writeTakeOver(true, &$0) } }
         for key in schedules.keys.sorted() {
             guard let record = schedules[key] else { continue }
             write { ScheduleEngine.writeDefinition(record, &$0) }
@@ -175,10 +188,13 @@ extension ScheduleEngine {
     }
 
     private mutating func replay(_ fields: JournalFields) throws(WireError) {
-        hasHistory = true
         let key = ScheduleKey(workspace: fields.text("w"), name: fields.text("s"))
-        switch fields.text("k") {
+        let kind = fields.text("k")
+        // Starts alone are no history, nor that nothing was ever told.
+        if kind != "term", kind != "sent" || fields.int("seq") > 0 { hasHistory = true }
+        switch kind {
         case "term": term = fields.int("term")
+        case "adopt": isTakingOver = fields.flag("open")
         case "def": try replayDefinition(fields, key)
         case "state": try replayState(fields, key)
         case "run":

@@ -67,7 +67,10 @@ extension ScheduleEngine {
         isReady = true
         readyBy = nil
         // What nobody knows from now on is a stranger's.
-        if settings.adopts { hasHistory = true }
+        if isAdopting {
+            hasHistory = true
+            journalTakeOver(false)
+        }
         for key in schedules.keys.sorted() {
             change(key, now) { core, record in
                 core.repeatAll(&record, now)
@@ -108,10 +111,10 @@ extension ScheduleEngine {
         if settings.role == .scheduler {
             add(["executor", "+", "status"], retained: true)
             list.append(Subscription(filter: "\(system)/service/heartbeat/+", wantsRetained: true))
+            list.append(Subscription(filter: metricsTopic, wantsRetained: false, atLeastOnce: false))
         } else {
             add(["executor", "+", "+"], retained: true)
             add(["beat", "+"], retained: false)
-            list.append(Subscription(filter: metricsTopic, wantsRetained: false, atLeastOnce: false))
             add(["alert", "+"], retained: true)
             list.append(Subscription(filter: "\(system)/metrics/#", wantsRetained: true, atLeastOnce: false))
             for service in ["dispatcher", "scheduler", "monitor"] {
@@ -123,17 +126,17 @@ extension ScheduleEngine {
         return list
     }
 
-    /// Whether retained views are taken over: asked for, and nothing was journaled before.
-    var isAdopting: Bool { settings.adopts && !hasHistory }
+    /// Whether retained views are taken over: asked for, and nothing was journaled before, or not finished.
+    var isAdopting: Bool { isTakingOver || settings.adopts && !hasHistory }
 
     mutating func disconnect() {
         isConnected = false
         isReady = false
         readyBy = nil
+        drain = nil
         outbox.resend()
     }
 
-        drain = nil
     mutating func reload(_ text: [UInt8], _ now: Now) {
         guard let reload = EngineReload(text) else { return }
         settings.apply(reload.configuration)
@@ -214,10 +217,10 @@ extension ScheduleEngine {
             guard topic.place == settings.role.view(name) else { return }
             takeView(ScheduleKey(workspace: topic.workspace, name: name), message.payload, now)
         case .service(let name, let instance): takeService(name, instance, message.payload, now)
+        case .metrics: if message.topic == metricsTopic { takeOwnMetrics(message.payload) }
         default: return
         }
     }
-        case .metrics: if message.topic == metricsTopic { takeOwnMetrics(message.payload) }
 
     /// The schedule of a run: what stands before the last `~`.
     static func schedule(of id: String, _ workspace: String) -> ScheduleKey? {
@@ -270,9 +273,6 @@ extension ScheduleEngine {
         }
     }
 
-    // Clock, end.
-
-    /// The wall clock was set when it moved against the monotonic one by over a second.
     /// What was due by now should have been done before: the process stood still, and another may have taken over that
     /// is in the inbox yet. Own metrics are sent to come back behind it.
     mutating func noteLateness(_ now: Now) {
@@ -293,6 +293,9 @@ extension ScheduleEngine {
         self.drain = nil
     }
 
+    // Clock, end.
+
+    /// The wall clock was set when it moved against the monotonic one by over a second.
     mutating func noteClock(_ now: Now) {
         let offset = now.wall - WallTime(milliseconds: now.monotonic.milliseconds)
         defer { clockOffset = offset }

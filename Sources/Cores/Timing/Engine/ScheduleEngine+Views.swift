@@ -122,6 +122,7 @@ extension ScheduleEngine {
                         [LogField("workspace", key.workspace), LogField("schedule", key.name)])))
             return
         }
+        if !isTakingOver { journalTakeOver(true) }
         let definition = compiled.named(rev: max(1, view.definitionRev), owner: view.owner)
         var record = ScheduleRecord(key: key, definition: definition, cursor: view.state.cursor, now: now.wall)
         record.take(view.state)

@@ -60,8 +60,10 @@ public struct ScheduleEngine: Service {
     var drain: Drain?
     var isEnding = false
     var isJournalWritable = true
-    /// Whether views that nobody knows are cleared: not before something was journaled.
+    /// Whether views that nobody knows are cleared: not before something but terms was journaled.
     var hasHistory = false
+    /// Whether retained views are being taken over; a start goes on with what an earlier one could not finish.
+    var isTakingOver = false
     /// Wall clock less monotonic clock, to notice that the former was set.
     var clockOffset: Int?
     var nextMetrics = MonotonicTime(milliseconds: 0)
@@ -79,9 +81,9 @@ public struct ScheduleEngine: Service {
 
     /// Takes one input and appends what is to be done.
     public mutating func handle(_ input: ServiceInput, at now: Now, emitting output: inout [ServiceEffect]) {
+        noteLateness(now)
         noteClock(now)
         switch input {
-        noteLateness(now)
         case .started: start(now)
         case .connected: connect(now)
         case .disconnected: disconnect()
@@ -102,9 +104,9 @@ public struct ScheduleEngine: Service {
     /// Decides everything that is due.
     private mutating func runDue(_ now: Now) {
         if let readyBy, readyBy <= now.monotonic { becomeReady(now) }
+        if let drain, drain.by <= now.monotonic { self.drain = nil }
         guard term > 0 else { return }
         answerLate(now)
-        if let drain, drain.by <= now.monotonic { self.drain = nil }
         endClockAlert(now)
         guard mayDecide else { return }
         var due: [ScheduleKey] = []
@@ -137,9 +139,9 @@ public struct ScheduleEngine: Service {
         if let reply = replies.first { wakes.append(reply.at) }
         if let until = alerts.clockUntil { wakes.append(until) }
         if let readyBy { wakes.append(readyBy) }
+        if let drain { wakes.append(drain.by) }
         if isConnected {
             if isReady, let top = views.first { wakes.append(top.priority) }
-        if let drain { wakes.append(drain.by) }
             wakes.append(nextMetrics)
         }
         return wakes.min().map { max($0, now.monotonic) }
@@ -222,8 +224,6 @@ public struct ScheduleEngine: Service {
     static let judgeEveryMs = 10_000
 }
 
-/// What of a schedule counts outside of it: compared before and after a change.
-struct ScheduleFace: Hashable {
 /// After a late turn, a message of its own has to come back before anything is decided: what came before it has been
 /// read then.
 struct Drain: Hashable, Sendable {
@@ -233,6 +233,8 @@ struct Drain: Hashable, Sendable {
     var by: MonotonicTime
 }
 
+/// What of a schedule counts outside of it: compared before and after a change.
+struct ScheduleFace: Hashable {
     /// The agent against whose limit it counts.
     var countedAgent: ScheduleKey?
     var unconfirmed: Int
