@@ -93,6 +93,17 @@ import Wire
         #expect(try own(harness).term == 43)
     }
 
+    @Test("A term that somebody left behind does not help a newcomer against whoever is up")
+    func leftBehind() throws {
+        var harness = try Harness(cell, settled: false)
+        harness.allowsErrors = true
+        harness.leaves("service/dispatcher/dispatcher-2", record("down", term: 41, workspaces: #"["office","shop"]"#))
+        harness.leaves("service/dispatcher/dispatcher-3", record(term: 1, workspaces: #"["lab"]"#))
+        harness.connect()
+        #expect(harness.quit != nil)
+        #expect(try own(harness).term == 1)
+    }
+
     @Test("A copy of the state directory that was put out leaves the record of the other one right")
     func sameInstance() throws {
         var harness = try Harness(cell)

@@ -284,6 +284,11 @@ struct Harness {
         input(.message(InboundMessage(topic: topic, payload: Array(payload.utf8), retained: true)))
     }
 
+    /// Another service's retained message, which the broker holds before this dispatcher connects.
+    mutating func leaves(_ place: String, _ payload: String) {
+        retained["_sys/martlet1/\(place)"] = Array(payload.utf8)
+    }
+
     /// Up to how many executors are compared one by one.
     mutating func walks(upTo limit: Int) { core.walkLimit = limit }
 

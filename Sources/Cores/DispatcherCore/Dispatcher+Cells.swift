@@ -13,15 +13,23 @@ extension Dispatcher {
         if let reason = own.verdict(on: record, instance: instance, service: "dispatcher") { return yield(reason) }
         guard own.common(with: record) != nil else { return }
         if record.state == .down, record.term >= term, record.term < JSONLimits.largestInteger {
-            term = record.term + 1
-            journal(.term(term))
-            log(
-                .info, "term_raised", "Another dispatcher served these workspaces before",
-                [LogField("instance", instance), LogField("term", String(term))])
-            publishService(.up, reason: nil)
+            termLeft = max(termLeft, record.term)
+            if isSettled { raiseTerm() }
         } else if instance == configuration.instance {
             publishService(.up, reason: nil)
         }
+    }
+
+    /// Goes above the greatest term that was left behind; not before all records are known: a term that somebody left
+    /// in one workspace is no reason to put out whoever serves another one.
+    mutating func raiseTerm() {
+        guard !isTerminating, termLeft >= term else { return }
+        term = termLeft + 1
+        journal(.term(term))
+        log(
+            .info, "term_raised", "Another dispatcher served these workspaces before",
+            [LogField("term", String(term))])
+        publishService(.up, reason: nil)
     }
 
     private mutating func yield(_ reason: String) {

@@ -111,6 +111,7 @@ extension Dispatcher {
         guard isConnected, !isSettled else { return }
         timers.remove(TimerKey(.settle))
         isSettled = true
+        raiseTerm()
         if let since = heldSince { shiftHeld(by: now.monotonic - since) }
         heldSince = nil
         for number in leases.keys.sorted() where tasks[number]?.state == .offered { sendAssign(number) }

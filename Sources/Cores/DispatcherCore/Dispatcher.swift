@@ -111,6 +111,8 @@ public struct Dispatcher: Service {
     var isTerminating = false
     /// Another dispatcher has its workspaces: nothing is answered any more.
     var isSuperseded = false
+    /// The greatest term that a dispatcher with a workspace in common has left behind.
+    var termLeft = 0
     var isWritable = true
     var heldSince: MonotonicTime?
     var startedAt = WallTime(milliseconds: 0)
