@@ -19,6 +19,12 @@ public enum KnownBadSeeds {
         Entry(service: "dispatcher", seed: 152, found: "a lease that ended by its deadline kept the place of a probe"),
         Entry(
             service: "dispatcher", seed: 72, found: "a budget forgot in a restart what running attempts had set aside"),
+        Entry(
+            service: "dispatcher", seed: 528,
+            found: "a retry waited for push executors as long as a task that came later"),
+        Entry(
+            service: "dispatcher", seed: 5612,
+            found: "a task waited for push executors though one was free, and others waited with it"),
         Entry(service: "scheduler", seed: 36, found: "a slot had two ends"),
     ]
 }

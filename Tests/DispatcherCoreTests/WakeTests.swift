@@ -78,6 +78,48 @@ import Wire
         #expect(try bench.assignment("e1").task == "t2")
     }
 
+    @Test func aRetryKeepsItsPlaceInTheWaitForPush() throws {
+        var bench = try Harness(#"{"push_wait_ms":{"c":1000}}"#)
+        bench.online("busy", rest: #""slots":1"#)
+        bench.intent("t0")
+        bench.accept("busy", try bench.assignment("busy"))
+        bench.online("idle", rest: #""modes":["pull"]"#)
+        bench.intent("old", #"{"retry":{"count":3,"delay_ms":0}}"#)
+        bench.send("claim/idle/s1", #"{"boot":"b1","wait_ms":600000}"#)
+        bench.advance(1000)
+        let first = try granted("idle", bench)
+        bench.online("other", rest: #""modes":["pull"]"#)
+        bench.send("claim/other/s1", #"{"boot":"b1","wait_ms":600000}"#)
+        bench.intent("new")
+        #expect(bench.all("grant/other/s1").isEmpty)
+        bench.fail("idle", first)
+        #expect(try granted("other", bench).task == "old")
+    }
+
+    @Test(arguments: [0, 8]) func nobodyWaitsForPushWhileOneIsFreeThatFailedItLast(_ walked: Int) throws {
+        var bench = try Harness(#"{"push_wait_ms":{"c":1000}}"#)
+        bench.walks(upTo: walked)
+        bench.online("busy", rest: #""slots":1"#)
+        bench.intent("t0")
+        bench.accept("busy", try bench.assignment("busy"))
+        bench.online("bad", rest: #""slots":1"#)
+        bench.intent("t1", #"{"retry":{"count":3,"delay_ms":0}}"#)
+        let first = try bench.assignment("bad")
+        bench.online("idle", rest: #""modes":["pull"]"#)
+        bench.send("claim/idle/s1", #"{"boot":"b1","wait_ms":600000}"#)
+        bench.fail("bad", first)
+        #expect(try granted("idle", bench).task == "t1")
+        bench.intent("t2")
+        #expect(try bench.assignment("bad").task == "t2")
+    }
+
+    private func granted(_ executor: String, _ bench: Harness) throws -> Assignment {
+        guard case .task(let assignment) = try #require(try bench.grant(executor)) else { throw NoTask() }
+        return assignment
+    }
+
+    private struct NoTask: Error {}
+
     @Test func newLimitsAndBudgetsWakeWhatWaits() throws {
         var bench = try Harness(#"{"key_limits":[{"key":"k","limit":1}]}"#)
         bench.online("e1", rest: #""slots":4,"reserved":0"#)

@@ -89,6 +89,14 @@ extension Dispatcher {
 
     // MARK: - Waiting tasks
 
+    /// Where a queued task waits that stands in no lane.
+    private func place(of task: TaskRecord) -> String? {
+        if waitingKey(task.spec).map({ concurrency[$0]?.waiting.contains(task.number) ?? false }) ?? false {
+            return "for its concurrency key"
+        }
+        return capabilities[task.capability].aside.contains(task.number) ? "set aside" : nil
+    }
+
     /// Whether nothing is due: then what waits, waits for a reason.
     private var isAtRest: Bool {
         isSettled && isConnected && !isTerminating && isWritable && dirtyExecutors.isEmpty && changedConflicts.isEmpty
@@ -111,7 +119,7 @@ extension Dispatcher {
             case .wait: continue
             case .push(let executor, _), .pull(let executor, _, _): who = executor
             }
-            let why = demands[task.demand]?.code?.rawValue ?? "no decision"
+            let why = place(of: task) ?? demands[task.demand]?.code?.rawValue ?? "no decision"
             faults.append("I12: task \(number) waits (\(why)), but \(executors[who].name.name) could take it")
         }
     }

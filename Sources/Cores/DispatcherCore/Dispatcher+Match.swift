@@ -85,11 +85,13 @@ extension Dispatcher {
     }
 
     /// One that is not asked, because it failed the task last, may still be what the task waits for: how long claims
-    /// are kept waiting must not differ among tasks that are parked together.
-    private func notePushBusy(_ executor: Int, _ search: inout Search) {
+    /// are kept waiting must not differ among tasks that are parked together. While it is free, nobody waits for others:
+    /// the next task may be one that it takes.
+    func notePushBusy(_ executor: Int, _ search: inout Search) {
         guard search.task.mode != .pull, takes(.push, executors[executor]) else { return }
         let judgement = judge(Candidate(task: search.task, pair: Pair(executor, search.capability), mode: .push))
-        search.isPushBusy = search.isPushBusy || Dispatcher.isBusy(judgement)
+        let isFree = judgement.obstacle == nil
+        search.isPushBusy = !isFree && (search.isPushBusy || Dispatcher.isBusy(judgement))
     }
 
     /// What follows from a search.
@@ -106,12 +108,13 @@ extension Dispatcher {
 
     /// Claims are served at once, unless push executors are only busy and the configuration waits for them.
     private func choosePull(_ search: Search, _ pull: Bid, _ slot: String) -> Match {
-        let opens = search.task.queued + (configuration.pushWaitMs[search.task.spec.capability] ?? 0)
+        let opens = pushWaitEnd(search.task)
         guard search.isPushBusy, opens > now.monotonic else {
             return .pull(pull.executor, slot: slot, pull.judgement)
         }
         var outlook = search.outlook ?? search.tally.outlook
-        outlook.code = WaitCode.pushWait
+        // What only this task's deadline keeps from it does not keep the others.
+        if outlook.code != WaitCode.tooSlow { outlook.code = WaitCode.pushWait }
         outlook.until = min(opens, outlook.until ?? opens)
         outlook.allKnown = false
         return .wait(outlook)

@@ -25,7 +25,12 @@ extension Dispatcher {
         if let avoided = search.avoided, search.push == nil, search.pull == nil {
             if registrations[Pair(avoided, capability)] != nil { consider(avoided, &search) }
         }
-        if search.push == nil, search.pull != nil, order.isPushBusy { search.isPushBusy = true }
+        if search.push == nil, search.pull != nil {
+            search.isPushBusy = order.isPushBusy
+            if let avoided = search.avoided, registrations[Pair(avoided, capability)] != nil {
+                notePushBusy(avoided, &search)
+            }
+        }
         var outlook = order.outlook
         if search.isTooSlow {
             outlook.code = WaitCode.tooSlow

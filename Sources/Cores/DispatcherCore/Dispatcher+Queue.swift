@@ -22,9 +22,13 @@ extension Dispatcher {
             $0.insert(number, place)
             return $0.isParked(demand)
         }
-        guard isParked ?? false else { return }
-        if let parked = demands[demand], let code = parked.prospect, let until = parked.until, until > task.deadline {
+        guard isParked ?? false, let parked = demands[demand] else { return }
+        if let code = parked.prospect, let until = parked.until, until > task.deadline {
             return endWithoutProspect(number, code)
+        }
+        // A retry keeps its place: it may have waited for push executors as long as it must already.
+        if parked.code == WaitCode.pushWait, pushWaitEnd(task) < parked.until ?? now.monotonic {
+            return wake(demand: demand, workspace)
         }
         // It gets no decision for now, and must not keep the turn of its key meanwhile.
         passKeyOn(task.spec)
@@ -201,15 +205,19 @@ extension Dispatcher {
     /// The wait for a push executor counts from each task's own start: of the tasks that wait alike, the oldest may be
     /// given to a claim before the one whose turn it is.
     private mutating func waitForPush(_ task: TaskRecord, _ workspace: String, _ outlook: Outlook) {
-        let wait = configuration.pushWaitMs[task.spec.capability] ?? 0
         var earliest = outlook
         if let oldest = lanes[workspace]?.oldest(of: task.demand), let other = tasks[oldest] {
-            let opens = other.queued + wait
+            let opens = pushWaitEnd(other)
             if oldest != task.number, opens <= now.monotonic { return decide(oldest, workspace) }
             earliest.until = MonotonicTime.earlier(earliest.until, opens)
         }
         park(task.demand, workspace, earliest)
         passKeyOn(task.spec)
+    }
+
+    /// From when on a task goes to a claim although push executors are only busy.
+    func pushWaitEnd(_ task: TaskRecord) -> MonotonicTime {
+        task.queued + (configuration.pushWaitMs[task.spec.capability] ?? 0)
     }
 }
 
