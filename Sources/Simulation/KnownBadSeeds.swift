@@ -25,6 +25,8 @@ public enum KnownBadSeeds {
         Entry(
             service: "dispatcher", seed: 5612,
             found: "a task waited for push executors though one was free, and others waited with it"),
+        Entry(
+            service: "dispatcher", seed: 381, found: "a task kept a key's turn when another one like it could not run"),
         Entry(service: "scheduler", seed: 36, found: "a slot had two ends"),
     ]
 }

@@ -120,6 +120,37 @@ import Wire
 
     private struct NoTask: Error {}
 
+    @Test func aTaskThatIsParkedWithAnotherDoesNotKeepTheTurnOfItsKey() throws {
+        var bench = try Harness()
+        bench.online("e9", #"{"name":"c"},{"name":"d"}"#, rest: #""slots":4,"reserved":0"#)
+        bench.intent("head")
+        bench.intent("holder", to: "d", #"{"concurrency_key":"k","deadline_ms":1000}"#)
+        bench.accept("e9", bench.assignments("e9")[1])
+        bench.intent("called", #"{"concurrency_key":"k"}"#)
+        bench.online("e2", #"{"name":"d"}"#, rest: #""slots":4"#)
+        bench.intent("next", to: "d", #"{"concurrency_key":"k"}"#)
+        // At one moment the key calls a task, and one comes back that is decided before it and parks both.
+        bench.status("e9", "lost")
+        bench.advance(1000)
+        #expect(try bench.assignment("e2").task == "next")
+    }
+
+    @Test func aLongRowForAKeyThatNobodyCanTakeIsNoDeepStack() throws {
+        var bench = try Harness()
+        bench.online("e1")
+        bench.online("e2", #"{"name":"d"}"#)
+        bench.intent("holder", to: "d", #"{"concurrency_key":"k"}"#)
+        bench.checks = false
+        for number in 0..<3000 { bench.intent("t\(number)", #"{"concurrency_key":"k"}"#) }
+        bench.status("e1", "offline")
+        bench.succeed("e2", try bench.assignment("e2"))
+        bench.checks = true
+        bench.intent("late", to: "d", #"{"concurrency_key":"k"}"#)
+        bench.succeed("e2", try bench.assignment("e2"))
+        bench.status("e1", "online")
+        #expect(try bench.assignment("e1").task == "t0")
+    }
+
     @Test func newLimitsAndBudgetsWakeWhatWaits() throws {
         var bench = try Harness(#"{"key_limits":[{"key":"k","limit":1}]}"#)
         bench.online("e1", rest: #""slots":4,"reserved":0"#)

@@ -5,6 +5,8 @@ import TimeModel
 struct ConcurrencyState: Sendable {
     /// Leases with the key.
     var holders = 0
+    /// Tasks that were called back into their lanes for it, and have got no decision yet.
+    var called = 0
     /// Queued tasks that wait for the key, most urgent and oldest first.
     var waiting = IndexedHeap<Int, WaitingPlace>()
 }

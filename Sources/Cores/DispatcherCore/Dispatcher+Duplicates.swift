@@ -107,25 +107,42 @@ extension Dispatcher {
 
     /// A lease with the key has ended: the next that waits comes back into its lane.
     mutating func releaseKey(_ spec: TaskSpec) {
-        guard let key = waitingKey(spec), var state = concurrency[key] else { return }
-        state.holders -= 1
-        var woken: [Int] = []
-        var free = configuration.limit(ofKey: key.name) - state.holders
-        while free > 0, let next = state.waiting.popFirst() {
-            woken.append(next.key)
-            free -= 1
-        }
-        concurrency[key] = state.holders <= 0 && state.waiting.isEmpty ? nil : state
-        for number in woken { enqueue(number) }
+        guard let key = waitingKey(spec) else { return }
+        concurrency[key]?.holders -= 1
+        callNext(key)
     }
 
-    /// While a key is free, a task that cannot run, or is gone, must not keep it from the next one that waits.
-    mutating func passKeyOn(_ spec: TaskSpec) {
-        guard let key = waitingKey(spec), isKeyFree(spec), let next = concurrency[key]?.waiting.popFirst() else {
-            return
+    /// As many of those that wait for a key come back into their lanes as it is free for. One that is parked there at
+    /// once does not keep the turn from the next.
+    private mutating func callNext(_ key: ScopedName) {
+        keysToCall.append(key)
+        // What is called may end, and so come here again: a long row must not become a deep stack.
+        guard !isCallingKeys else { return }
+        isCallingKeys = true
+        while let key = keysToCall.popLast() {
+            while let next = takeNext(key) { enqueue(next) }
+            if let state = concurrency[key], state.holders <= 0, state.called == 0, state.waiting.isEmpty {
+                concurrency[key] = nil
+            }
         }
-        if concurrency[key]?.holders == 0, concurrency[key]?.waiting.isEmpty ?? true { concurrency[key] = nil }
-        enqueue(next.key)
+        isCallingKeys = false
+    }
+
+    /// The next that waits for a key, if that is free for a further one.
+    private mutating func takeNext(_ key: ScopedName) -> Int? {
+        guard let state = concurrency[key], state.holders + state.called < configuration.limit(ofKey: key.name),
+            let next = concurrency[key]?.waiting.popFirst()
+        else { return nil }
+        concurrency[key]?.called += 1
+        calledForKey.insert(next.key)
+        return next.key
+    }
+
+    /// A task that was called for its key has got its decision, cannot run for now, or is gone: the turn passes on.
+    mutating func passKeyOn(_ number: Int, _ spec: TaskSpec) {
+        guard let key = waitingKey(spec), calledForKey.remove(number) != nil else { return }
+        concurrency[key]?.called -= 1
+        callNext(key)
     }
 
     /// A task waits for its key.
@@ -133,5 +150,6 @@ extension Dispatcher {
         guard let key = waitingKey(task.spec) else { return }
         let place = WaitingPlace(rank: -task.spec.priority.rank, queued: task.queued)
         concurrency[key, default: ConcurrencyState()].waiting.set(task.number, place)
+        passKeyOn(task.number, task.spec)
     }
 }

@@ -31,7 +31,7 @@ extension Dispatcher {
             return wake(demand: demand, workspace)
         }
         // It gets no decision for now, and must not keep the turn of its key meanwhile.
-        passKeyOn(task.spec)
+        passKeyOn(number, task.spec)
     }
 
     /// Takes a task out of its place.
@@ -43,7 +43,7 @@ extension Dispatcher {
         }
         _ = tasks.change(task.number) { $0.demand = -1 }
         settleDemand(task.demand, task.spec.key.workspace)
-        passKeyOn(task.spec)
+        passKeyOn(task.number, task.spec)
     }
 
     /// Forgets a demand that has no tasks any more.
@@ -126,6 +126,10 @@ extension Dispatcher {
         } else {
             timers.remove(TimerKey(.demand, demand))
         }
+        guard !calledForKey.isEmpty else { return }
+        for number in calledForKey.sorted() {
+            if let task = tasks[number], task.demand == demand { passKeyOn(number, task.spec) }
+        }
     }
 
     /// T17: no executor will be able to take it before its deadline.
@@ -192,12 +196,10 @@ extension Dispatcher {
                 finish(number, Ending(.failed, ErrorBody(.skillNotLoaded, "every executor refuses it as unsupported")))
             } else if outlook.code == WaitCode.tooSlow {
                 setAside(task, outlook)
-                passKeyOn(task.spec)
             } else if outlook.code == WaitCode.pushWait {
                 waitForPush(task, workspace, outlook)
             } else {
                 park(task.demand, workspace, outlook)
-                passKeyOn(task.spec)
             }
         }
     }
@@ -212,7 +214,6 @@ extension Dispatcher {
             earliest.until = MonotonicTime.earlier(earliest.until, opens)
         }
         park(task.demand, workspace, earliest)
-        passKeyOn(task.spec)
     }
 
     /// From when on a task goes to a claim although push executors are only busy.
@@ -247,9 +248,11 @@ extension Dispatcher {
         _ = lanes.change(task.spec.key.workspace) { $0.passedOver(task.number) }
         capabilities[task.capability].aside.append(task.number)
         if outlook.waitsForBudget { budgetCapabilities.insert(task.capability) }
-        guard let until = outlook.until else { return }
-        let key = TimerKey(.aside, task.capability)
-        timers.set(key, MonotonicTime.earlier(timers.priority(of: key), max(until, now.monotonic + 1)) ?? until)
+        if let until = outlook.until {
+            let key = TimerKey(.aside, task.capability)
+            timers.set(key, MonotonicTime.earlier(timers.priority(of: key), max(until, now.monotonic + 1)) ?? until)
+        }
+        passKeyOn(task.number, task.spec)
     }
 
     /// Tasks that were set aside come back into their lanes.
@@ -288,6 +291,8 @@ extension Dispatcher {
             settleDemand(task.demand, task.spec.key.workspace)
         }
         concurrency = concurrency.filter { $0.value.holders > 0 }
+        for key in concurrency.keys { concurrency[key]?.called = 0 }
+        calledForKey.removeAll()
         for capability in capabilities.indices {
             capabilities[capability].aside.removeAll()
             timers.remove(TimerKey(.aside, capability))

@@ -51,6 +51,11 @@ public struct Dispatcher: Service {
     var workspaceUse: [String: WorkspaceUse] = [:]
     var dedupKeys: [DedupKey: Int] = [:]
     var concurrency: [ScopedName: ConcurrencyState] = [:]
+    /// Tasks that were called back into their lanes because their concurrency key is free, until their decision.
+    var calledForKey: Set<Int> = []
+    /// Keys whose next task is to be called, and whether that is under way.
+    var keysToCall: [ScopedName] = []
+    var isCallingKeys = false
     var plans: [Int: PlanState] = [:]
     var redriveRate: TokenBucket
 
