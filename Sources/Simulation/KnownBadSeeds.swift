@@ -27,6 +27,7 @@ public enum KnownBadSeeds {
             found: "a task waited for push executors though one was free, and others waited with it"),
         Entry(
             service: "dispatcher", seed: 381, found: "a task kept a key's turn when another one like it could not run"),
+        Entry(service: "dispatcher", seed: 774, found: "a task waited for a budget that could never pay it"),
         Entry(service: "scheduler", seed: 36, found: "a slot had two ends"),
     ]
 }

@@ -151,6 +151,22 @@ import Wire
         #expect(try bench.assignment("e1").task == "t0")
     }
 
+    @Test(arguments: [0, 8]) func aTaskThatNoBudgetCanEverPayEnds(_ walked: Int) throws {
+        var bench = try Harness(#"{"budgets":[{"workspace":"main","period_ms":3600000,"amount":90}]}"#)
+        bench.walks(upTo: walked)
+        bench.online("e1", #"{"name":"c","cost":{"fixed":100}}"#)
+        bench.intent("t1")
+        #expect(bench.result("t1")?.status == .failed)
+        #expect(bench.result("t1")?.error?.code == .budgetExceeded)
+        // A cheaper one, even if it is away, may take the next.
+        bench.online("e2", #"{"name":"c","cost":{"fixed":80}}"#)
+        bench.status("e2", "offline")
+        bench.intent("t2")
+        #expect(bench.result("t2") == nil)
+        bench.status("e2", "online")
+        #expect(try bench.assignment("e2").task == "t2")
+    }
+
     @Test func newLimitsAndBudgetsWakeWhatWaits() throws {
         var bench = try Harness(#"{"key_limits":[{"key":"k","limit":1}]}"#)
         bench.online("e1", rest: #""slots":4,"reserved":0"#)

@@ -102,7 +102,7 @@ struct CandidateOrder: Sendable {
         leave(executor, mode)
         let seat = CandidateOrder.seat(executor, mode)
         let block = Block(
-            level: judgement.passed, code: obstacle.code, prospect: obstacle.until == nil ? nil : obstacle.prospect)
+            level: judgement.passed, code: obstacle.code, prospect: obstacle.knownProspect)
         blocked[seat] = block
         if block.isBusy, mode != .pull { busyPush += 1 }
         levels[block.level][block.code, default: 0] += 1

@@ -12,6 +12,8 @@ struct Obstacle: Hashable, Sendable {
     var until: MonotonicTime?
     /// What the task ends with if that lies past its deadline for every executor.
     var prospect: Code?
+    /// Whether it is known to have no end.
+    var isForGood = false
 
     /// An obstacle.
     init(_ code: Code, until: MonotonicTime? = nil, prospect: Code? = nil) {
@@ -19,6 +21,9 @@ struct Obstacle: Hashable, Sendable {
         self.until = until
         self.prospect = prospect
     }
+
+    /// What counts when all obstacles are known; absent: when it ends is not known.
+    var knownProspect: Code? { until == nil && !isForGood ? nil : prospect }
 }
 
 /// How an executor is judged for a task.
@@ -243,6 +248,11 @@ extension Dispatcher {
             return Obstacle(WaitCode.tooExpensive)
         }
         guard !configuration.budgets.isEmpty else { return nil }
+        if spending.neverAllows(cost, spec, configuration, at: now.wall) {
+            var obstacle = Obstacle(.budgetExceeded, prospect: .budgetExceeded)
+            obstacle.isForGood = true
+            return obstacle
+        }
         guard let until = spending.opening(cost, spec, configuration, at: now.wall) else { return nil }
         return Obstacle(.budgetExceeded, until: now.clock(until), prospect: .budgetExceeded)
     }
@@ -284,12 +294,10 @@ struct OutlookTally: Sendable {
             best = judgement.passed
             outcome.code = obstacle.code
         }
-        if let until = obstacle.until {
-            outcome.until = min(until, outcome.until ?? until)
-            if let prospect = obstacle.prospect {
-                known += 1
-                prospects.insert(prospect)
-            }
+        if let until = obstacle.until { outcome.until = min(until, outcome.until ?? until) }
+        if let prospect = obstacle.knownProspect {
+            known += 1
+            prospects.insert(prospect)
         }
     }
 

@@ -23,7 +23,7 @@ extension Dispatcher {
             return $0.isParked(demand)
         }
         guard isParked ?? false, let parked = demands[demand] else { return }
-        if let code = parked.prospect, let until = parked.until, until > task.deadline {
+        if let code = parked.prospect, parked.until.map({ $0 > task.deadline }) ?? true {
             return endWithoutProspect(number, code)
         }
         // A retry keeps its place: it may have waited for push executors as long as it must already.
@@ -190,7 +190,7 @@ extension Dispatcher {
         case .wait(let outlook):
             if let plan = boundedPlan(task.spec), exceedsPlan(plan, task.spec) {
                 overspend(plan)
-            } else if outlook.allKnown, let until = outlook.until, let code = outlook.prospect, until > task.deadline {
+            } else if outlook.allKnown, let code = outlook.prospect, outlook.isPast(task.deadline) {
                 endWithoutProspect(number, code)
             } else if isUnsupported(task) {
                 finish(number, Ending(.failed, ErrorBody(.skillNotLoaded, "every executor refuses it as unsupported")))
@@ -308,10 +308,13 @@ struct Outlook: Hashable, Sendable {
     var code = WaitCode.noExecutor
     /// The earliest known moment at which a candidate opens.
     var until: MonotonicTime?
-    /// Whether each candidate's obstacle has a known end.
+    /// Whether each candidate's obstacle has a known end, or is known to have none.
     var allKnown = false
     /// The code of a task that ends because all of them lie past its deadline.
     var prospect: Code?
     /// Whether a budget keeps a candidate from it.
     var waitsForBudget = false
+
+    /// Whether nobody opens up to a moment, if all is known.
+    func isPast(_ moment: MonotonicTime) -> Bool { until.map { $0 > moment } ?? true }
 }

@@ -162,6 +162,15 @@ struct SpendingTable: Sendable {
         return latest
     }
 
+    /// Whether `cost` is more than a whole period of a budget allows.
+    func neverAllows(
+        _ cost: Int, _ spec: TaskSpec, _ configuration: DispatcherConfiguration, at now: WallTime
+    ) -> Bool {
+        keys(spec, configuration).contains { key in
+            Budget(periodMs: key.rule.periodMs, amount: key.rule.amount, at: now).neverAllows(cost)
+        }
+    }
+
     /// Sets `cost` aside at a grant.
     mutating func reserve(
         _ cost: Int, _ spec: TaskSpec, _ configuration: DispatcherConfiguration, at now: WallTime
