@@ -28,6 +28,9 @@ public enum KnownBadSeeds {
         Entry(
             service: "dispatcher", seed: 381, found: "a task kept a key's turn when another one like it could not run"),
         Entry(service: "dispatcher", seed: 774, found: "a task waited for a budget that could never pay it"),
+        Entry(
+            service: "dispatcher", seed: 1744,
+            found: "an executor that beat counted as lost for ever, since its status had come to a full queue"),
         Entry(service: "scheduler", seed: 36, found: "a slot had two ends"),
     ]
 }

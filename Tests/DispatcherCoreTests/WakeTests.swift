@@ -167,6 +167,36 @@ import Wire
         #expect(try bench.assignment("e2").task == "t2")
     }
 
+    // MARK: - What was lost on the way
+
+    @Test func whoBeatsIsConnectedThoughItsStatusWasLost() throws {
+        var bench = try Harness()
+        bench.online("e1", rest: #""slots":4"#)
+        bench.status("e1", "lost")
+        bench.intent("t1")
+        #expect(bench.assignments("e1").isEmpty)
+        bench.beat("e1", seq: 1)
+        #expect(try bench.assignment("e1").task == "t1")
+        bench.card("e1", #"{"name":"c"}"#, boot: "b2", rest: #""slots":4"#)
+        bench.intent("t2")
+        #expect(bench.assignments("e1").isEmpty)
+        bench.beat("e1", seq: 1, boot: "b2")
+        #expect(bench.assignments("e1").contains { $0.task == "t2" && $0.boot == "b2" })
+    }
+
+    @Test(arguments: ["paused", "draining"]) func whoTookNothingBeforeItsWillTakesNothingAfterIt(_ word: String) throws
+    {
+        var bench = try Harness()
+        bench.online("e1")
+        bench.status("e1", word)
+        bench.status("e1", "lost")
+        bench.intent("t1")
+        bench.beat("e1", seq: 1)
+        #expect(bench.assignments("e1").isEmpty)
+        bench.status("e1", "online")
+        #expect(try bench.assignment("e1").task == "t1")
+    }
+
     @Test func newLimitsAndBudgetsWakeWhatWaits() throws {
         var bench = try Harness(#"{"key_limits":[{"key":"k","limit":1}]}"#)
         bench.online("e1", rest: #""slots":4,"reserved":0"#)

@@ -212,6 +212,7 @@ extension Dispatcher {
             dirtyExecutors.insert(executor)
         }
         heard(executor)
+        revive(executor, boot: boot)
         renewLeases(executor, beat, &ack)
         answerUnconfirmed(executor, beat, &ack)
         sendAck(executor, ack)

@@ -241,6 +241,7 @@ extension Dispatcher {
             // A Will counts if its boot is the present one and no later connection of that boot is known.
             let isPresent = status.boot == nil || boot == nil || status.boot == boot
             guard isPresent, status.conn ?? 0 >= executors[executor].connection else { return }
+            if executors[executor].status != .lost { executors[executor].statusBefore = executors[executor].status }
             executors[executor].status = .lost
             executors[executor].statusBoot = status.boot
             loseExecutor(executor)
@@ -308,6 +309,18 @@ extension Dispatcher {
                 TimerKey(.silence, executor),
                 now.monotonic + Defaults.missedBeats * executors[executor].beatMs)
         }
+    }
+
+    /// It beats in the boot of its card: it is connected, whatever the last status says that came. The status that it
+    /// published itself may have been lost on the way, in a queue that was full.
+    mutating func revive(_ executor: Int, boot: String) {
+        let record = executors[executor]
+        guard record.status == .lost || record.statusBoot != boot else { return }
+        let stands = record.statusBoot == boot && (record.statusBefore == .paused || record.statusBefore == .draining)
+        executors[executor].status = stands ? record.statusBefore : .online
+        executors[executor].statusBoot = boot
+        tellOnline(executor)
+        touch(executor: executor)
     }
 
     /// Nothing for three beats: no new work; leases end by their own clocks.

@@ -12,6 +12,8 @@ public struct ExecutorRecord: Hashable, Sendable {
     public var status: ExecutorState?
     /// The boot its status speaks of.
     public var statusBoot: String?
+    /// What its status said before its Will.
+    public var statusBefore: ExecutorState?
     /// The highest connection number of its boot.
     public var connection = 0
     /// Heartbeat's verdict, and the boot it speaks of.
