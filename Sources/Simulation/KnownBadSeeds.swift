@@ -31,6 +31,9 @@ public enum KnownBadSeeds {
         Entry(
             service: "dispatcher", seed: 1744,
             found: "an executor that beat counted as lost for ever, since its status had come to a full queue"),
+        Entry(
+            service: "dispatcher", seed: 2652,
+            found: "a circuit stayed open by as much as the calendar was set back in a restart"),
         Entry(service: "scheduler", seed: 36, found: "a slot had two ends"),
     ]
 }

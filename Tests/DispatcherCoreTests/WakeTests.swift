@@ -259,6 +259,18 @@ import Wire
         try bench.restart()
     }
 
+    @Test func afterARestartAQuotaLastsNoLongerThanWasSaid() throws {
+        var bench = try Harness()
+        bench.online("e1")
+        bench.intent("t1")
+        bench.refuse("e1", try bench.assignment("e1"), "quota", rest: #""retry_after_ms":5000"#)
+        try bench.restart(after: -2 * hour)
+        try bench.compact()
+        try bench.restart(after: -2 * hour)
+        bench.advance(5000)
+        #expect(try bench.assignment("e1").task == "t1")
+    }
+
     @Test func afterARestartACircuitIsHeldNoLongerThanWasSaid() throws {
         var bench = try Harness()
         bench.online("e1", rest: #""slots":4"#)

@@ -369,8 +369,7 @@ struct Circuit: Hashable, Sendable {
         // The calendar may have been set back since: it is held no longer than the whole time from now on.
         forcedForMs = record.forcedForMs
         forcedUntil = record.forcedUntil.map { now.monotonic + min($0 - now.wall, record.forcedForMs ?? .max) }
-        let longest = record.why == "quota" ? Limits.longestMs : Circuit.longestOpenMs * 12 / 10
-        until = record.until.map { min(now.clock($0), now.monotonic + longest) }
+        until = record.until.map { now.monotonic + min($0 - now.wall, max(0, $0 - record.since)) }
         window = record.window.map { mark in
             // The calendar may have been set back since: an outcome of this generation is not older than it.
             let at = max(since, min(now.clock(mark.at), now.monotonic))
