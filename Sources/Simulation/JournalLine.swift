@@ -18,8 +18,10 @@ struct JournalLine: Sendable {
         var estimate = 0
         /// Whether circuit and reserve were passed over.
         var isForced = false
+        /// When the attempt began.
+        var startedAt: Int?
         /// Whether the attempt has begun.
-        var isStarted = false
+        var isStarted: Bool { startedAt != nil }
     }
 
     /// What kind of record; a letter.
@@ -142,9 +144,7 @@ struct JournalLine: Sendable {
             case "ga": lease.grantedAt = try reader.int()
             case "es": lease.estimate = try reader.int()
             case "fo": lease.isForced = try reader.bool()
-            case "sa":
-                reader.skip()
-                lease.isStarted = true
+            case "sa": lease.startedAt = try reader.int()
             default: reader.skip()
             }
         }

@@ -176,6 +176,25 @@ private func checkBudgets(_ history: History) -> [Breach] {
     return breaches
 }
 
+/// What attempts have cost so far, as a journal says it line by line.
+private struct CostCount {
+    private var costs: [Int: Int] = [:]
+    private var leases: [Int: JournalLine.Lease] = [:]
+    private var lost: [Int: JournalLine.Lease] = [:]
+
+    /// What a line adds to what was spent, and for when. An attempt counts when it was granted; what becomes known of its
+    /// cost after its lease was lost, when it began.
+    mutating func add(_ line: JournalLine) -> (cost: Int, at: Int?) {
+        let before = costs[line.number] ?? 0
+        let spent = line.spent ?? before
+        costs[line.number] = spent
+        let at = leases[line.number]?.grantedAt ?? lost[line.number]?.startedAt
+        if let lease = leases[line.number] { lost[line.number] = lease }
+        leases[line.number] = line.lease
+        return (spent - before, at)
+    }
+}
+
 private func isCounted(_ line: JournalLine, _ rule: BudgetRule) -> Bool {
     (rule.owner == nil || rule.owner == line.owner ?? line.principal) && line.capability != Names.planCapability
 }
@@ -185,7 +204,7 @@ private func checkBudget(_ rule: BudgetRule, _ history: History) -> [Breach] {
     var count = BudgetCount(rule: rule)
     var owned: Set<Int> = []
     var leases: [Int: JournalLine.Lease] = [:]
-    var costs: [Int: Int] = [:]
+    var costs = CostCount()
     let name = "\(rule.workspace ?? "")/\(rule.owner ?? "")/\(rule.periodMs)"
     for entry in history.lines {
         let line = entry.line
@@ -195,9 +214,8 @@ private func checkBudget(_ rule: BudgetRule, _ history: History) -> [Breach] {
             guard owned.contains(line.number), line.attachedTo == nil else { continue }
             if let old = leases[line.number], old.epoch != line.lease?.epoch { count.reserved[old.epoch] = nil }
             let known = leases[line.number]
-            let cost = (line.spent ?? costs[line.number] ?? 0) - (costs[line.number] ?? 0)
-            costs[line.number] = line.spent ?? costs[line.number]
-            if let known, known.grantedAt / rule.periodMs == count.period { count.spent += cost }
+            let (cost, at) = costs.add(line)
+            if let at, at / rule.periodMs == count.period { count.spent += cost }
             leases[line.number] = line.lease
             guard let lease = line.lease, lease.epoch != known?.epoch else { continue }
             count.roll(to: lease.grantedAt)
@@ -219,8 +237,7 @@ private func checkSpending(_ rule: BudgetRule, _ name: String, _ history: Histor
     var breaches: [Breach] = []
     var (sum, period, told) = (0, -1, 0)
     var owned: Set<Int> = []
-    var leases: [Int: JournalLine.Lease] = [:]
-    var costs: [Int: Int] = [:]
+    var costs = CostCount()
     for entry in history.lines {
         let line = entry.line
         switch line.kind {
@@ -230,10 +247,8 @@ private func checkSpending(_ rule: BudgetRule, _ name: String, _ history: Histor
             told = line.value
         case "t", "e":
             guard owned.contains(line.number), line.attachedTo == nil else { continue }
-            let cost = (line.spent ?? costs[line.number] ?? 0) - (costs[line.number] ?? 0)
-            costs[line.number] = line.spent ?? costs[line.number]
-            defer { leases[line.number] = line.lease }
-            guard cost > 0, let lease = leases[line.number], lease.grantedAt / rule.periodMs == period else { continue }
+            let (cost, at) = costs.add(line)
+            guard cost != 0, let at, at / rule.periodMs == period else { continue }
             sum += cost
             if sum != told {
                 breaches.append(Breach(entry.time, "budget \(name): \(told) is said to be spent, it is \(sum)"))
