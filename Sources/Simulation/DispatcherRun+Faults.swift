@@ -85,7 +85,10 @@ extension DispatcherRun {
         } else {
             history.saw("executor frozen")
             executor.freeze()
-            world.after(world.random.uniform(1000...60_000)) { executor.thaw() }
+            // Once all faults have ended everybody runs; whom a probe freezes then must stay frozen.
+            world.after(world.random.uniform(1000...60_000)) { [weak self] in
+                if self?.isHealing == false { executor.thaw() }
+            }
         }
     }
 

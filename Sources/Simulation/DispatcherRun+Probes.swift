@@ -75,6 +75,15 @@ extension DispatcherRun {
         }
     }
 
+    /// Whether another one has begun, or has it in its session and sleeps.
+    private func isGivenAnew(_ key: History.Key, since moment: Int) -> Bool {
+        if history.starts.contains(where: { $0.key == key && $0.time > moment }) { return true }
+        return history.said.contains { said in
+            guard said.time > moment, case .assign(let assignment, let executor, _) = said.saying else { return false }
+            return history.key(of: assignment) == key && cards[executor]?.wakeEveryMs != nil
+        }
+    }
+
     /// A holder dies, or freezes: another one must have the work in time.
     private func probeLoss(freezes: Bool, limit: Int) {
         guard let capability = capabilities.first(where: { awake($0).count >= 2 }), openCircuits.isEmpty,
@@ -83,6 +92,8 @@ extension DispatcherRun {
                 card.capabilities.contains { $0.name == capability && $0.delivery == .atMostOnce }
             })
         else { return }
+        // Slots of what was fenced are used until the old lease is over; the others must be free.
+        wait(60_000, limit: limit) { history.zombies.isEmpty && history.openNumbers.isEmpty }
         for executor in executors { executor.temper.workMs = 50_000...50_000 }
         var intent = Intent()
         intent.retry = RetryRule(count: 3, delayMs: 1000)
@@ -103,10 +114,10 @@ extension DispatcherRun {
         let allowed = (freezes ? lease : Defaults.willGraceMs) + 1000 + 2500
         let moment = world.time
         if freezes { executor.freeze() } else { executor.kill() }
-        wait(allowed, limit: limit) { history.starts.contains { $0.key == key && $0.time > moment } }
+        wait(allowed, limit: limit) { isGivenAnew(key, since: moment) }
         guard events < limit else { return }
         history.saw(freezes ? "probe of a freeze" : "probe of a kill")
-        let isMet = history.starts.contains { $0.key == key && $0.time > moment }
+        let isMet = isGivenAnew(key, since: moment)
         let what = freezes ? "froze" : "died"
         history.expectations.append(
             .init(

@@ -133,8 +133,11 @@ public final class DispatcherRun {
         return report()
     }
 
-    /// Whether every request has its end and every command its reply.
-    var isAnswered: Bool { (publishers + [op]).allSatisfy { $0.open.isEmpty && $0.openCommands == 0 } }
+    /// Whether every request has its end and every command its reply; and whatever else was accepted, such as a request
+    /// that was refused and then came again, or one that was redriven, has its end.
+    var isAnswered: Bool {
+        (publishers + [op]).allSatisfy { $0.open.isEmpty && $0.openCommands == 0 } && history.openNumbers.isEmpty
+    }
 
     private func finish(ranOut: Bool) {
         if ranOut { history.saw("event limit") }

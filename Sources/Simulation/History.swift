@@ -149,6 +149,10 @@ public final class History {
     private var newestStatus: [String: ExecutorStatus] = [:]
     private var circuitStates: [String: String] = [:]
     private var leaseStates: [Int: String] = [:]
+    /// Tasks, plans and attached intents that were accepted and have not ended.
+    private(set) var openNumbers: Set<Int> = []
+    /// Epochs whose slots stay used without authority.
+    private(set) var zombies: Set<Int> = []
 
     /// A history of nothing.
     public init(_ world: World) { self.world = world }
@@ -193,6 +197,11 @@ public final class History {
 
     private func count(_ line: JournalLine) {
         switch line.kind {
+        case "a", "x": openNumbers.insert(line.number)
+        case "e": openNumbers.remove(line.number)
+        default: break
+        }
+        switch line.kind {
         case "a" where line.plan != nil: saw("step")
         case "a" where line.capability == Names.planCapability: saw("plan")
         case "x": saw("attached")
@@ -204,7 +213,10 @@ public final class History {
         case "c":
             let key = "\(line.capability)/\(line.executor ?? "")"
             circuitStates[key] = line.circuit.flatMap { JSONValue($0)["state"]?.stringValue }
-        case "z": saw("zombie")
+        case "z":
+            saw("zombie")
+            zombies.insert(line.epoch)
+        case "y": zombies.remove(line.epoch)
         default: break
         }
     }
