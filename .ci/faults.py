@@ -1,10 +1,13 @@
 #!/usr/bin/python3
-"""Faults for .ci/chaos besides signals: a link that misbehaves, packets that are lost, a disk that is full."""
+"""Faults for .ci/chaos: processes that are killed, a link that misbehaves, packets that are lost, a disk that is full,
+a wall clock that is set."""
 import asyncio
 import os
 import resource
 import shutil
+import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -14,6 +17,63 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+class Process:
+    """A program that is started again after each kill, and ended by its process id."""
+
+    def __init__(self, name, arguments, folder, prepare=None, environment=None):
+        self.name, self.arguments, self.prepare = name, arguments, prepare
+        self.environment = dict(os.environ, **environment) if environment else None
+        self.log = open(os.path.join(folder, name + ".log"), "ab")
+        self.child, self.starts, self.unexpected = None, 0, []
+
+    def start(self):
+        self.child = subprocess.Popen(self.arguments, stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL,
+                                      preexec_fn=self.prepare, env=self.environment)
+        self.starts += 1
+
+    def kill(self, number=signal.SIGKILL):
+        if self.child.poll() is not None:
+            self.unexpected.append(self.child.returncode)
+        else:
+            self.child.send_signal(number)
+            self.child.wait(20)
+
+    def resident_mb(self):
+        try:
+            with open(f"/proc/{self.child.pid}/status") as status:
+                return next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) / 1024
+        except (OSError, StopIteration):
+            return 0
+
+    def descriptors(self):
+        try:
+            return len(os.listdir(f"/proc/{self.child.pid}/fd"))
+        except OSError:
+            return 0
+
+
+class Clock:
+    """The wall clock that one program sees: the machine's, moved by some seconds, which may change at any time."""
+    library = None
+
+    def __init__(self, folder, name):
+        self.path, self.seconds = os.path.join(folder, f"clock-{name}"), 0
+        self.move(0)
+        if Clock.library is None:
+            compiler = shutil.which("cc") or shutil.which("clang")
+            if not compiler:
+                raise SystemExit("a C compiler is needed to set clocks")
+            Clock.library = os.path.join(folder, "clock.so")
+            source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "clock.c")
+            subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", Clock.library, source, "-ldl"], check=True)
+        self.environment = {"LD_PRELOAD": Clock.library, "MARTLET_CLOCK": self.path}
+
+    def move(self, seconds):
+        self.seconds += seconds
+        with open(self.path, "r+b" if os.path.exists(self.path) else "wb") as file:
+            file.write(struct.pack("=q", self.seconds))
 
 
 class Gate(threading.Thread):
