@@ -211,6 +211,7 @@ extension ScheduleEngine {
             schedules[key]?.health.shown.last = run
         case "del":
             if var record = schedules[key] { forget(&record) }
+            setStalled(key, false, Now(wall: WallTime(milliseconds: 0), monotonic: MonotonicTime(milliseconds: 0)))
         case "event":
             guard fields.int("seq") > outbox.lastSeq, let event = fields.raw("event") else { return }
             outbox.add(Outbox.Item(seq: fields.int("seq"), topic: fields.text("topic"), payload: event.bytes))
@@ -284,9 +285,10 @@ extension ScheduleEngine {
         if let health = fields.raw("health") { record.health.read(JSONValue(health)) }
         record.health.isAlerting = record.status != .paused && record.health.isBad
         put(&record, before: before)
-        if record.overlapSkips >= ScheduleEngine.stalledAfter {
-            setStalled(key, true, Now(wall: record.updatedAt, monotonic: MonotonicTime(milliseconds: 0)))
-        }
+        // A later record of the same schedule may say that its runs end again.
+        setStalled(
+            key, record.overlapSkips >= ScheduleEngine.stalledAfter,
+            Now(wall: record.lastMissedAt ?? record.updatedAt, monotonic: MonotonicTime(milliseconds: 0)))
     }
 
     /// Puts a replayed schedule back; nothing is queued but its timers.
