@@ -111,6 +111,8 @@ import Wire
             rig.finish("disk", #"{"disk":{"used":\#(used)}}"#)
             #expect(rig.check("disk")?.health?.status == status, "\(used)")
             rig.pass(30_000)
+            let words = ["90.6": "above 90.5", "86": "not back below 90.5 by 5", "76": "not back below 80 by 5"][used]
+            if let words { #expect(rig.check("disk")?.health?.last?.message == "/disk/used is \(used), \(words)") }
         }
         rig.finish("disk", "{}")
         #expect(rig.check("disk")?.health?.last?.message == "/disk/used is not in the output")

@@ -98,7 +98,12 @@ extension CheckThreshold {
                 : number < bound || slack > 0 && number < bound + slack
             if isBeyond {
                 let limitText = RawJSON { limit.write(to: &$0) }.text
-                return (level, "\(path) is \(spelled), \(isAbove ? "above" : "below") \(limitText)")
+                if isAbove ? number > bound : number < bound {
+                    return (level, "\(path) is \(spelled), \(isAbove ? "above" : "below") \(limitText)")
+                }
+                let slackText = RawJSON { clearBy?.write(to: &$0) }.text
+                let side = isAbove ? "below" : "above"
+                return (level, "\(path) is \(spelled), not back \(side) \(limitText) by \(slackText)")
             }
         }
         return (.ok, nil)

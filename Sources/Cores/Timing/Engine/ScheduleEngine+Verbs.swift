@@ -138,7 +138,7 @@ extension ScheduleEngine {
                 return .refused(.invalidCondition, "the environment is \(settings.environment)")
             }
             if record.liveRuns >= record.policy.maxConcurrentRuns {
-                return .refused(.busy, "max_concurrent_runs are live", retryAfterMs: 1000)
+                return .refused(.busy, "as many runs are live as max_concurrent_runs allows", retryAfterMs: 1000)
             }
             startManual(&record, id, caller.principal, now)
         }
