@@ -246,10 +246,16 @@ private struct ConfigurationFile {
         full != parser.section && ConfigurationParser.programSections.contains(full)
     }
 
+    /// Only the last word is compared: what stands before it was right.
     private func unknown(_ full: String) -> String {
-        let known = parser.keys.map(\.path)
-        let hint = Suggestion.nearest(to: full, among: known).map { "; did you mean \($0)?" } ?? ""
-        return "unknown key\(hint)"
+        let words = full.split(separator: ".").map(String.init)
+        let before = words.dropLast().map { $0 + "." }.joined()
+        let paths = parser.keys.map(\.path) + ConfigurationParser.programSections
+        let known = paths.filter { $0.hasPrefix(before) }.map {
+            String($0.dropFirst(before.count).prefix { $0 != "." })
+        }
+        let meant = Suggestion.nearest(to: words.last ?? "", among: Set(known).sorted())
+        return "unknown key" + (meant.map { "; did you mean \(before)\($0)?" } ?? "")
     }
 
     private func problem(_ line: Int, _ key: String, _ text: String) -> ConfigurationProblem {

@@ -73,6 +73,18 @@ import Wire
         #expect(missing.exitStatus == 78)
     }
 
+    /// The words before the last were right and make no two keys alike.
+    @Test(arguments: [
+        (#"{"dispacher":{}}"#, "dispacher: unknown key; did you mean dispatcher?"),
+        (#"{"dispatcher":{"attemts":1}}"#, "dispatcher.attemts: unknown key; did you mean dispatcher.attempts?"),
+        (#"{"dispatcher":{"colour":1}}"#, "dispatcher.colour: unknown key"),
+        (#"{"dispatcher":{"limits_x":1}}"#, "dispatcher.limits_x: unknown key"),
+    ])
+    func onlyANearKeyIsSuggested(_ text: String, _ problem: String) throws {
+        let (outcome, directory) = try parse(shared: text)
+        #expect(outcome.problems.map(\.description) == ["\(directory)/shared.json:1: \(problem)"])
+    }
+
     @Test func allFaultsAreToldAtOnce() throws {
         let file = """
             // A comment line.
