@@ -124,7 +124,21 @@ extension EventLoop {
             log(.debug, "publish_unsent", "Not connected: not published", ["count": unsent])
             return
         }
-        if !parts.link.publish(message) { queueFull(message.topic) }
+        let isNumbers = message.retain && parts.isMetrics(message.topic)
+        if !parts.link.publish(isNumbers ? withJournal(message) : message) { queueFull(message.topic) }
+    }
+
+    /// The service's numbers with those of its journal at the end.
+    private func withJournal(_ message: OutboundMessage) -> OutboundMessage {
+        guard message.payload.last == UInt8(ascii: "}"), message.payload.count > 2 else { return message }
+        var numbers = ",\"journal_bytes\":\(parts.journal.size),\"journal_sync_ms\":\(parts.journal.slowestLately)"
+        if let space = parts.journal.space {
+            numbers += ",\"journal_disk_bytes\":\(space.all),\"journal_disk_free_bytes\":\(space.free)"
+        }
+        var message = message
+        message.payload.removeLast()
+        message.payload += Array("\(numbers)}".utf8)
+        return message
     }
 
     /// Said for the first message, and then for every thousandth.

@@ -20,6 +20,9 @@ public struct LoopParts<Core: Service> {
     /// Topics whose messages are handled before others that came with them: beats and reports, so that load alone
     /// expires no lease. The order among them, and among the others, stays.
     public var servedFirst: (String) -> Bool = { _ in false }
+    /// Topics of the service's own numbers, retained objects: to a message there the journal's are added, which the core
+    /// does not know.
+    public var isMetrics: (String) -> Bool = { _ in false }
     /// Reads the configuration again; `nil` when it is refused, which was then already logged.
     public var reload: () -> [UInt8]? = { nil }
     /// SIGTERM, SIGINT and SIGHUP; without it they do what they do by themselves.

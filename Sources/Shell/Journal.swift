@@ -105,6 +105,8 @@ public final class Journal {
     private var frameRecords = 0
     /// How long the slowest sync took, in ms.
     private(set) var slowestSync = 0
+    /// The slowest syncs of the present and of the last five minutes, in ms.
+    private var syncWindow = (begin: SystemClock.monotonic, slowest: 0, before: 0)
     /// How many syncs there were.
     private(set) var syncs = 0
 
@@ -153,7 +155,10 @@ public final class Journal {
         let started = SystemClock.monotonic
         try writeAll(descriptor, frame, named: path)
         guard fdatasync(descriptor) == 0 else { throw SystemError("sync", path) }
-        slowestSync = max(slowestSync, SystemClock.monotonic - started)
+        let now = SystemClock.monotonic
+        slowestSync = max(slowestSync, now - started)
+        turnWindow(at: now)
+        syncWindow.slowest = max(syncWindow.slowest, now - started)
         syncs += 1
         sequence += 1
         syncedLength += frame.count
@@ -166,17 +171,36 @@ public final class Journal {
         frameRecords = 0
     }
 
+    /// How long the slowest sync of the last five to ten minutes took, in ms.
+    var slowestLately: Int {
+        turnWindow(at: SystemClock.monotonic)
+        return max(syncWindow.slowest, syncWindow.before)
+    }
+
+    private func turnWindow(at now: MonotonicTime) {
+        let length = 300_000
+        guard now >= syncWindow.begin + length else { return }
+        syncWindow = (now, 0, now < syncWindow.begin + 2 * length ? syncWindow.slowest : 0)
+    }
+
     /// Whether the disk has the configured free space. An unknown size counts as enough.
-    public var hasFreeSpace: Bool { freeBytes.map { $0 >= limits.freeSpace } ?? true }
+    public var hasFreeSpace: Bool { space.map { $0.free >= limits.freeSpace } ?? true }
 
     /// Whether the disk has somewhat more than that, so that the answer does not flutter at the limit.
-    public var hasAmpleSpace: Bool { freeBytes.map { $0 >= limits.freeSpace + limits.freeSpace / 8 } ?? true }
+    public var hasAmpleSpace: Bool { space.map { $0.free >= limits.freeSpace + limits.freeSpace / 8 } ?? true }
 
-    private var freeBytes: Int? {
+    /// Bytes of the disk that this account may use, and those of them that are free.
+    var space: (all: Int, free: Int)? {
         var status = statvfs()
         guard statvfs(directory, &status) == 0 else { return nil }
-        let (bytes, overflow) = Int(status.f_bavail).multipliedReportingOverflow(by: Int(status.f_frsize))
-        return overflow ? nil : bytes
+        func bytes(_ blocks: fsblkcnt_t) -> Int? {
+            let (bytes, overflow) = Int(blocks).multipliedReportingOverflow(by: Int(status.f_frsize))
+            return overflow ? nil : bytes
+        }
+        guard let free = bytes(status.f_bavail), status.f_blocks >= status.f_bfree,
+            let used = bytes(status.f_blocks - status.f_bfree)
+        else { return nil }
+        return (used + free, free)
     }
 
     /// Notes that the file now ends, durably, after so many bytes.

@@ -34,6 +34,8 @@ public struct ServiceDescription<Core: Service> {
     public var makeCore: (Configuration, ServiceStart) -> Core
     /// Topics whose messages are handled before others that came with them.
     public var servedFirst: (String) -> Bool = { _ in false }
+    /// Topics of the service's own numbers: to a message there the journal's are added.
+    public var isMetrics: (String) -> Bool = { _ in false }
     /// Whether words that are no flags are welcome; `Configuration.arguments` has them.
     public var takesArguments = false
     /// What the core is given after SIGHUP: the configuration as JSON, unless set; `nil`: nothing.
@@ -152,6 +154,7 @@ public struct ServiceRunner<Core: Service> {
             link: Link(options, seed: RandomSource.seed), log: log)
         parts.archive = description.makeArchive(configuration, start)
         parts.servedFirst = description.servedFirst
+        parts.isMetrics = description.isMetrics
         parts.leaveTime = description.leaveTime(configuration)
         parts.reload = { reload(arguments, running: configuration, log: log) }
         parts.hasChanged = { [description] in description.hasChanged(configuration) }

@@ -200,4 +200,34 @@ import TimeModel
         while loop.core.writable.isEmpty, SystemClock.monotonic < deadline { _ = loop.turn() }
         #expect(loop.core.writable == [false])
     }
+
+    @Test func theJournalsNumbersStandBesideTheCores() throws {
+        let broker = try TestBroker()
+        let scratch = try Scratch()
+        var parts = LoopParts(
+            makeCore: {
+                var core = RelayCore()
+                core.numbers = Array(#"{"queued":3}"#.utf8)
+                return core
+            },
+            journal: Journal(directory: scratch.path), link: Link(broker.client(), seed: 1),
+            log: LogWriter(format: .text, level: .error, descriptor: -1))
+        parts.isMetrics = { $0 == "numbers" }
+        let loop = try EventLoop(parts)
+        try loop.begin()
+        let client = try broker.session()
+        try client.subscribe([Subscription(filter: "numbers", wantsRetained: true)], timeoutMs: 5000)
+        let deadline = SystemClock.monotonic + 10_000
+        var found: InboundMessage?
+        while found == nil, SystemClock.monotonic < deadline {
+            _ = loop.turn()
+            client.pump()
+            if case .message(let message)? = client.next(timeoutMs: 0) { found = message }
+        }
+        let text = String(decoding: try #require(found).payload, as: UTF8.self)
+        #expect(text.hasPrefix(#"{"queued":3,"journal_bytes":"#) && text.hasSuffix("}"), "\(text)")
+        for key in ["journal_sync_ms", "journal_disk_bytes", "journal_disk_free_bytes"] {
+            #expect(text.contains("\"\(key)\":"), "\(text)")
+        }
+    }
 }

@@ -30,6 +30,9 @@ public struct RelayCore: Service {
     /// Configurations that came while it ran.
     public var reloads: [[UInt8]] = []
 
+    /// What it publishes, retained, on `numbers`.
+    public var numbers: [UInt8] = []
+
     /// A relay that has seen nothing.
     public init() {}
 
@@ -45,6 +48,9 @@ public struct RelayCore: Service {
             effects.append(.publish(OutboundMessage(topic: "up", payload: Array("online".utf8), retain: true)))
             effects.append(.subscribe([Subscription(filter: "in/#", wantsRetained: false)]))
             effects.append(.subscribe([Subscription(filter: "up", wantsRetained: true)]))
+            if !numbers.isEmpty {
+                effects.append(.publish(OutboundMessage(topic: "numbers", payload: numbers, retain: true)))
+            }
             for (index, id) in seen.enumerated() { effects.append(relay(id, token: index)) }
         case .disconnected: order.append("disconnected")
         case .sessionLost: break

@@ -15,6 +15,7 @@ import Shell
             return Dispatcher(configuration: settings, seed: start.seed)
         }
         description.keys = DispatcherKeys.all
+        description.isMetrics = { Topic.word(of: $0) == "metrics" }
         let start = StartCheck()
         description.check = { start.problems($0) }
         description.servedFirst = { topic in

@@ -20,6 +20,7 @@ import Timing
             return HeartbeatCore(settings: settings)
         }
         description.keys = HeartbeatKeys.all
+        description.isMetrics = { Topic.word(of: $0) == "metrics" }
         description.reloaded = { configuration in
             let zones = zones(configuration)
             return EngineReload.encoded(

@@ -18,6 +18,7 @@ import Wire
             return MonitorCore(settings: settings)
         }
         description.keys = MonitorKeys.all
+        description.isMetrics = { Topic.word(of: $0) == "metrics" }
         description.sessionSeconds = 7 * 86_400
         description.check = { configuration in
             let path = configuration.text("monitor.prometheus_file") ?? ""

@@ -20,6 +20,7 @@ import Timing
             return SchedulerCore(settings: settings)
         }
         description.keys = SchedulerKeys.all
+        description.isMetrics = { Topic.word(of: $0) == "metrics" }
         description.reloaded = { configuration in
             let zones = zones(configuration)
             return SchedulerReload.encoded(
