@@ -96,6 +96,46 @@ import Testing
         #expect(failure(line)?.status == .usage, "\(line)")
     }
 
+    @Test(arguments: ["--version", "run --version", "task get --version", "task --version"])
+    func theVersionIsToldEverywhere(_ line: String) throws {
+        guard case .version = try Parser(table: CommandTable.commands).parse(CommandLineWords.split(line)) else {
+            Issue.record("no version")
+            return
+        }
+    }
+
+    /// Help for a terminal of 80 columns fits it, but for command lines that are to be copied.
+    @Test func helpFitsTheTerminal() {
+        for path in [[], ["broker"]] + CommandTable.commands.map(\.path) {
+            for line in Help(CommandTable.commands, width: 80).text(path).split(separator: "\n") {
+                #expect(line.count <= 80 || line.hasPrefix("  martlet"), "\(line)")
+            }
+        }
+    }
+
+    /// A flag takes a value everywhere or nowhere: completions skip values by the flag's name alone.
+    @Test func aFlagTakesAValueEverywhereOrNowhere() {
+        let flags = CommandTable.commands.flatMap(\.allFlags)
+        for flag in flags {
+            #expect(
+                flags.allSatisfy { $0.name != flag.name || ($0.value == .none) == (flag.value == .none) }, "\(flag)")
+        }
+    }
+
+    /// Where `--timeout` is the time limit of an attempt it must not cut the wait for the answer.
+    @Test func aTimeLimitOfTheWorkIsNotThatOfTheAnswer() throws {
+        for line in [
+            "martlet schedule put s --every 1h --timeout 1ms", "martlet run demo.echo --dry-run --timeout 1ms",
+        ] {
+            #expect(Session(try parse(line), environment: [:]).answerMs == Session.defaultAnswerMs, "\(line)")
+        }
+        #expect(Session(try parse("martlet task get a --timeout 3s"), environment: [:]).answerMs == 3000)
+    }
+
+    @Test func aNumberWithoutUnitIsTakenForSeconds() {
+        #expect(failure("martlet run demo.echo --timeout 5")?.tries == ["--timeout 5s"])
+    }
+
     @Test func aNounAloneShowsItsVerbs() throws {
         guard case .help(let path) = try Parser(table: CommandTable.commands).parse(["task"]) else {
             Issue.record("no help")
@@ -135,4 +175,10 @@ import Testing
         (273_600_000, "3 d 4 h"), (60_000, "1 min"),
     ])
     func areShown(_ ms: Int, _ text: String) { #expect(Durations.text(ms) == text) }
+
+    @Test(arguments: [
+        (3, "3 ms"), (1200, "1.2 s"), (42_000, "42 s"), (72_000, "1 min 12 s"), (252_000, "4 min"), (7_500_000, "2 h"),
+        (5_400_000, "1 h 30 min"), (273_600_000, "3 d"),
+    ])
+    func areShort(_ ms: Int, _ text: String) { #expect(Durations.short(ms) == text) }
 }

@@ -52,6 +52,46 @@ import Wire
         #expect(line(report, .dispatcher)?.level == .critical)
     }
 
+    /// Names for monitoring systems: no part twice in a name, one unit for each family.
+    @Test func figuresHaveNamesOfTheirOwn() {
+        let report = report([
+            service("dispatcher"),
+            (
+                "_sys/martlet1/metrics/dispatcher",
+                #"{"queued":0,"journal_writable":1,"journal_bytes":2097152,"journal_sync_ms":12,"#
+                    + #""journal_disk_bytes":1000,"journal_disk_free_bytes":550}"#
+            ),
+        ])
+        let terminal = Terminal(color: "never", environment: [:], outputIsTerminal: false, messagesAreTerminal: false)
+        let lines = report.lines([.journal, .executors, .circuits])
+        #expect(
+            HealthFormat.nagios.lines(lines, terminal) == [
+                "MARTLET OK - all well | journal_bytes=2097152B journal_disk_used=45%;90; "
+                    + "journal_slowest_sync=0.012s;1; executors=0 executors_ready=0 circuits_open=0"
+            ])
+        let prometheus = HealthFormat.prometheus.lines(lines, terminal)
+        #expect(prometheus.contains("martlet_health_disk_used_ratio{part=\"journal\"} 0.45"))
+        #expect(prometheus.contains("martlet_health_slowest_sync_seconds{part=\"journal\"} 0.012"))
+        #expect(prometheus.contains("# TYPE martlet_health_executors_ready gauge"))
+        #expect(!prometheus.contains { $0.contains("figure=") })
+    }
+
+    @Test(arguments: [
+        (1, 12, 550, HealthLevel.ok, "2 MiB, disk 45 % used, slowest sync 12 ms"),
+        (1, 12, 95, .warning, "2 MiB, disk 91 % used, the disk of dispatcher is nearly full, slowest sync 12 ms"),
+        (1, 1200, 550, .warning, "2 MiB, disk 45 % used, slowest sync 1.2 s, the disk of dispatcher is slow"),
+        (0, 12, 550, .critical, "cannot be written: dispatcher; 2 MiB, disk 45 % used, slowest sync 12 ms"),
+    ])
+    func theJournal(_ writable: Int, _ sync: Int, _ free: Int, _ level: HealthLevel, _ text: String) {
+        let numbers =
+            #"{"journal_writable":\#(writable),"journal_bytes":2097152,"journal_sync_ms":\#(sync),"#
+            + #""journal_disk_bytes":1000,"journal_disk_free_bytes":\#(free)}"#
+        let found = line(report([service("dispatcher"), ("_sys/martlet1/metrics/dispatcher", numbers)]), .journal)
+        #expect(found?.level == level)
+        #expect(found?.text == text)
+        #expect(line(report([service("dispatcher")]), .journal) == nil, "who tells no numbers has none")
+    }
+
     @Test func servicesThatAreGoneAreCritical() {
         let report = report([service("dispatcher", "down"), service("scheduler")])
         #expect(line(report, .dispatcher)?.level == .critical)

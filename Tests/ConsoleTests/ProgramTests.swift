@@ -133,6 +133,17 @@ import Testing
         let line = "COMP_WORDS=(martlet task ca); COMP_CWORD=2; _martlet; echo ${COMPREPLY[*]}"
         let completed = try await ChildCommand.run(["/bin/bash", "-c", script + line])
         #expect(completed.output == "cancel\n", "\(completed.errors)")
+        for (words, expected) in [
+            ("run demo.echo --priority ''", "low normal high critical"), ("task assign t --mode pu", "push pull"),
+            ("run demo.echo --priority = hi", "high"), ("--user me config show cl", "client"),
+            ("code circuit_o", "circuit_open"),
+            ("help schedule pre", "preview"), ("run demo.echo --dry", "--dry-run"), ("health jou", "journal"),
+        ] {
+            let line =
+                "COMP_WORDS=(martlet \(words)); COMP_CWORD=$((${#COMP_WORDS[@]}-1)); _martlet; echo ${COMPREPLY[*]}"
+            let completed = try await ChildCommand.run(["/bin/bash", "-c", script + line])
+            #expect(completed.output == "\(expected)\n", "\(words): \(completed.errors)")
+        }
     }
 
     @Test func configurationFilesAreChecked() async throws {
@@ -146,5 +157,8 @@ import Testing
         #expect(outcome.output.contains("usr"))
         let shown = try await martlet(["config", "show", "dispatcher", "--origin"], folder)
         #expect(shown.output.contains("dispatcher.timeout_cap_ms 300000 ms  default"), "\(shown.errors)")
+        let other = try folder.write("other.json", "{\n\"dispatcher\":{\n\"timeout_cap_ms\":20000}}\n")
+        let given = try await martlet(["config", "show", "dispatcher", "--origin", "--config", other], folder)
+        #expect(given.output.contains("dispatcher.timeout_cap_ms 20000 ms  \(other):3"), "\(given.errors)")
     }
 }

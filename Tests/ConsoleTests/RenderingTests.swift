@@ -118,6 +118,78 @@ import Wire
         #expect(lines[2] == "12.0/s   fail 5.0 %   oldest 1 min 1 s")
     }
 
+    private func crowdedTop() throws -> TopState {
+        var state = TopState(workspace: "main")
+        let record = #"{"state":"up","version":"1","term":1,"boot":"b","since":"2026-11-20T09:00:00.000Z"}"#
+        var views = ["dispatcher", "heartbeat", "monitor", "scheduler"].map {
+            ("_sys/martlet1/service/\($0)/\($0)", record)
+        }
+        views += (0..<40).map { number in
+            (
+                "main/martlet1/capability/print.label-\(1000 + number)",
+                #"{"executors":[],"queued":2,"running":1,"circuit":"open","conflicts":[],"rev":1}"#
+            )
+        }
+        views.append(
+            (
+                "main/martlet1/circuit/print.label-1000/label-2-in-the-long-hall",
+                #"{"state":"open","since":"2026-11-20T14:06:00.000Z","until":"2026-11-20T14:06:41.000Z","failures":5,"opened":1,"rev":1}"#
+            ))
+        for (key, severity) in [("a.small", "warning"), ("heartbeat.check.disk", "critical")] {
+            let text = #"{"severity":"\#(severity)","since":"2026-11-20T11:59:00.000Z","text":"used_percent is 93"}"#
+            views.append(("main/martlet1/alert/\(key)", text))
+        }
+        for (topic, text) in views {
+            state.take(InboundMessage(topic: topic, payload: Array(text.utf8)), at: try now())
+        }
+        return state
+    }
+
+    /// No line is wider than the screen, colours or not, and the chosen row is on it.
+    @Test(arguments: [(80, 24), (140, 50), (40, 10)]) func topFitsTheScreen(_ columns: Int, _ rows: Int) throws {
+        let colored = Terminal(color: "always", environment: [:], outputIsTerminal: true, messagesAreTerminal: true)
+        let state = try crowdedTop()
+        for chosen in [0, 20, 39] {
+            let lines = state.frame("main", at: try now(), chosen: chosen, size: (columns, rows), colored)
+            #expect(lines.count <= rows)
+            for line in lines { #expect(Terminal.visibleWidth(line) <= columns, "\(line)") }
+            #expect(lines.contains { $0.hasPrefix("> print.label-\(1000 + chosen)") })
+        }
+    }
+
+    @Test func topNamesTheGravestAlertAndTheServicesInTheirOrder() throws {
+        let state = try crowdedTop()
+        let narrow = state.head("main", at: try now(), terminal)
+        #expect(narrow[0] == "main   14:06:23 UTC   up: dispatcher scheduler heartbeat monitor")
+        #expect(narrow[2] == "alerts 2: heartbeat.check.disk: used_percent is 93")
+        let wide = state.head("main", at: try now(), columns: 140, terminal)
+        #expect(wide.count == 2 && wide[1].hasSuffix("   alerts 2: heartbeat.check.disk: used_percent is 93"))
+        let blind = TopState(workspace: "main").head("main", at: try now(), terminal)
+        #expect(blind[0] == "main   14:06:23 UTC   services: not to be read by this account")
+    }
+
+    @Test func linesAreCutWithTheirColours() {
+        #expect(Terminal.cut("\u{1B}[31mopen now\u{1B}[0m", 4) == "\u{1B}[31mopen\u{1B}[0m")
+        #expect(Terminal.cut("a\u{1B}[31mb\u{1B}[0mc", 3) == "a\u{1B}[31mb\u{1B}[0mc")
+        #expect(Terminal.visibleWidth("a\u{1B}[31mb\u{1B}[0mc") == 3)
+    }
+
+    @Test func theLastColumnIsBrokenAndOthersGoOnANarrowTerminal() {
+        var table = TextTable(["A", "B", "MESSAGE"])
+        table.add(["check", "every 10 s", "expired: nobody took it in time, and so it ended after 10 s"])
+        #expect(
+            table.fitting(42, dispensable: [1]).table.lines(width: 44) == [
+                "A      MESSAGE", "check  expired: nobody took it in time, and", "       so it ended after 10 s",
+            ])
+        #expect(table.lines(width: 20).count == 2, "too narrow to be broken")
+        #expect(table.fitting(nil, dispensable: [1]).columns == [0, 1, 2])
+    }
+
+    @Test func whoWaitsSeesHowThingsStand() {
+        #expect(LiveLine.text("t1", "running", "40 %", sinceMs: 2500) == "t1 running 2 s   40 %")
+        #expect(LiveLine.text("t1", "queued", "", sinceMs: 4000) == "t1 queued 4 s   why: martlet explain t1")
+    }
+
     @Test func aFinishedTaskShowsItsAttempts() throws {
         let task = try json(
             """

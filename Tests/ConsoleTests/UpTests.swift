@@ -82,7 +82,7 @@ import Testing
         #expect(try await martlet(["capability", "get", "demo.echo"], home).output.contains("circuit closed"))
         #expect(try await martlet(["run", "demo.echo", "--dry-run"], home).output.contains("could start now"))
         #expect(
-            try await martlet(["top", "--once"], home).output.contains("up: dispatcher heartbeat monitor scheduler"))
+            try await martlet(["top", "--once"], home).output.contains("up: dispatcher scheduler heartbeat monitor"))
         let tail = try await martletTail(home)
         #expect(tail.contains("TASK_FINISHED"))
         let names = try await martlet(["completion", "names", "capability"], home)

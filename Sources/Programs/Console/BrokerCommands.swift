@@ -101,12 +101,13 @@ enum BrokerCommands {
     static func add(_ session: Session) throws(Failure) -> ExitStatus {
         let folder = try existing(session)
         let name = try session.nameArgument(0)
+        let roleTry = "--role " + Role.allCases.map(\.rawValue).joined(separator: "|")
         let roles = session.invocation.texts("role").flatMap { $0.split(separator: ",").map(String.init) }
-        guard !roles.isEmpty else { throw .usage("broker account add needs --role") }
+        guard !roles.isEmpty else { throw .usage("broker account add needs --role", tries: [roleTry]) }
         for role in roles where Role(rawValue: role) == nil {
             throw .usage(
                 "\"\(Terminal.escape(role))\" is no role",
-                meant: Nearest.name(to: role, in: Role.allCases.map(\.rawValue)))
+                meant: Nearest.name(to: role, in: Role.allCases.map(\.rawValue)), tries: [roleTry])
         }
         let isService = roles.contains { Role(rawValue: $0)?.isService ?? false }
         guard isService || !(Role(rawValue: name)?.isService ?? false) else {

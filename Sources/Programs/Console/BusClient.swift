@@ -32,8 +32,20 @@ final class BusClient {
         case .refused(let topic, let reason):
             return Failure(
                 .forbidden, "the broker refuses \(Terminal.escape(topic)) to \(settings.principal): \(reason)",
-                code: .permissionDenied)
+                code: .permissionDenied, tries: [neededRole(topic)])
         }
+    }
+
+    /// How somebody may do what this account may not.
+    private func neededRole(_ topic: String) -> String {
+        let isRequest =
+            switch Topic(topic)?.place {
+            case .intent, .command: true
+            default: false
+            }
+        let workspace = settings.workspace == Names.defaultWorkspace ? "" : " --workspace \(settings.workspace)"
+        return "an account with the role \(isRequest ? "publisher or operator" : "operator")\(workspace) "
+            + "(martlet broker account add NAME --role operator\(workspace))"
     }
 
     private func unreachable(_ reason: String) -> Failure {

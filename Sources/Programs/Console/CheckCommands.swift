@@ -76,7 +76,7 @@ enum CheckCommands {
         if session.wantsJSON { return session.printJSON(items) }
         var table = TextTable(["CHECK", "STATUS", "SINCE", "LAST", "NEXT", "RULE", "WORK", "TARGET", "MESSAGE"])
         for item in items { table.add(row(item, session)) }
-        session.printTable(table, items.count, stateColumn: 1)
+        session.printTable(table, items.count, stateColumn: 1, dispensable: [5, 6, 4, 7])
         return .done
     }
 
@@ -86,8 +86,8 @@ enum CheckCommands {
         let text = TaskText(session.terminal, SystemClock.wall)
         let last = view["last"] ?? .null
         return [
-            TaskText.field(view, "check"), status(view), text.time(view, "since") ?? "",
-            text.time(last, "ran_at") ?? "", text.time(state, "next_run_at") ?? "", ScheduleCommands.rule(definition),
+            TaskText.field(view, "check"), status(view), text.age(view, "since"),
+            text.age(last, "ran_at"), text.age(state, "next_run_at"), ScheduleCommands.rule(definition),
             TaskText.field(definition["work"] ?? .null, "capability"),
             TaskText.field(definition["target"] ?? .null, "agent_id"),
             status(view) == CheckStatus.ok.rawValue ? "" : TaskText.field(last, "message"),
@@ -123,11 +123,13 @@ enum CheckCommands {
         let text = TaskText(session.terminal, SystemClock.wall)
         for run in history {
             table.add([
-                text.time(run, "ran_at") ?? "", TaskText.field(run, "status"),
+                text.age(run, "ran_at"), TaskText.field(run, "status"),
                 run["duration_ms"]?.intValue.map(Durations.text) ?? "", TaskText.field(run, "message"),
             ])
         }
-        for line in table.lines(paint: { $1 == 1 ? session.terminal.paintState($0) : $0 }) {
+        for line in table.lines(
+            width: session.terminal.columns, paint: { $1 == 1 ? session.terminal.paintState($0) : $0 })
+        {
             session.terminal.print(line)
         }
         return .done

@@ -68,11 +68,12 @@ extension CommandTable {
                 Flag("output", .text("FILE"), "the archive; martlet-report.tar in this folder"),
                 Flag("list", .none, "names the files only"),
             ],
-            shared: [.bus, .answer],
+            shared: [.bus, .answer, .json],
             examples: [Example("martlet report --output /tmp/report.tar", "Versions, settings, records, numbers.")],
             details: [
-                "It lists its files first. It holds versions, settings without secrets, service records, metrics, alerts, "
-                    + "summaries, circuits and statistics; no inputs, no outputs, no passwords."
+                "It lists its files first. It holds versions, settings without secrets, what health and doctor say, service "
+                    + "records, metrics with those of the journals, alerts, summaries, circuits and statistics; no "
+                    + "inputs, no outputs, no passwords."
             ], action: ReportCommand.run),
     ]
 }

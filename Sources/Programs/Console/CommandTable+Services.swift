@@ -178,10 +178,14 @@ extension CommandTable {
                     "PROGRAM", "client, dispatcher, scheduler, heartbeat or monitor; all when absent", isOptional: true,
                     words: ["client", "dispatcher", "scheduler", "heartbeat", "monitor"])
             ],
-            flags: [Flag("origin", .none, "with where the value comes from")], shared: [.json],
+            flags: [
+                Flag("origin", .none, "with where the value comes from"),
+                Flag("config", .text("FILE"), "this file in place of the user's"),
+            ], shared: [.json],
             examples: [Example("martlet config show dispatcher --origin", "Keys, values, units, and where from.")],
             details: [
-                "Values come from flags, then MARTLET_ and the key in capitals, then ~/.config/martlet/martlet.json, then "
+                "Values come from flags, then MARTLET_ and the key in capitals, then --config or "
+                    + "~/.config/martlet/martlet.json, then "
                     + "/etc/martlet/martlet.json, then defaults. Lines that begin with // are comments."
             ], action: ConfigCommands.show),
         Command(
@@ -205,7 +209,11 @@ extension CommandTable {
     static let help: [Command] = [
         Command(
             "code", "explains the codes of refusals, failures and waits",
-            arguments: [Argument("CODE", "one code; all when absent", isOptional: true)], shared: [.json],
+            arguments: [
+                Argument(
+                    "CODE", "one code; all when absent", isOptional: true,
+                    offers: Set((CodeBook.errors + CodeBook.reasons).map(\.code)).sorted())
+            ], shared: [.json],
             examples: [Example("martlet code circuit_open", "Cause and remedy of one code.")],
             action: CodeBook.command),
         Command(

@@ -22,6 +22,19 @@ enum ConfigCommands {
         return .done
     }
 
+    /// What everything here is configured to, secrets left out; of a program that is not installed here, that.
+    static func listings(_ session: Session) throws(Failure) -> [String] {
+        let own = try ClientConfiguration.read(session.invocation, environment: session.environment).listing
+        var lines = own.split(separator: "\n").map(String.init)
+        for name in programs {
+            do throws(Failure) { lines += try listing(name, session).split(separator: "\n").map(String.init) } catch {
+                lines.append("\(name): \(error.text)")
+            }
+        }
+        var seen: Set<String> = []
+        return lines.filter { seen.insert($0).inserted }.map(Terminal.escape)
+    }
+
     private static func show(_ listing: String, _ withOrigin: Bool, _ session: Session) {
         for line in listing.split(separator: "\n") {
             if session.wantsJSON {
@@ -49,7 +62,8 @@ enum ConfigCommands {
     }
 
     private static func listing(_ name: String, _ session: Session) throws(Failure) -> String {
-        let (status, output) = try run(name, ["--show-config"], session)
+        let file = session.invocation.text("config").map { ["--config", $0] } ?? []
+        let (status, output) = try run(name, ["--show-config"] + file, session)
         guard status == 0 else {
             throw Failure(.configuration, Terminal.escape(output.replacing("\n", with: "; ")))
         }

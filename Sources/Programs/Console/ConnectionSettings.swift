@@ -195,7 +195,7 @@ enum ClientConfiguration {
     /// Reads it: flags, environment, files.
     static func read(_ invocation: Invocation, environment: [String: String]) throws(Failure) -> Configuration {
         var words: [String] = []
-        for flag in ["broker", "user", "password-file", "workspace", "context"] {
+        for flag in ["broker", "user", "password-file", "workspace", "context", "config"] {
             if let value = invocation.text(flag) { words += ["--\(flag)", value] }
         }
         var parser = ConfigurationParser(section: "client", keys: keys)

@@ -12,7 +12,9 @@ public enum Console {
         do throws(Failure) {
             switch try Parser(table: CommandTable.commands).parse(words) {
             case .version: return show("martlet \(version)")
-            case .help(let path): return show(Help(CommandTable.commands).text(path))
+            case .help(let path):
+                let width = isatty(1) == 1 ? Terminal.width : nil
+                return show(Help(CommandTable.commands, width: width).text(path))
             case .run(let invocation): return try run(invocation, environment).rawValue
             }
         } catch {

@@ -59,35 +59,63 @@ struct Doctor {
     /// Whether a dispatcher has answered.
     var hasDispatcher = false
 
-    init(_ session: Session) throws(Failure) {
+    /// Whether each finding is told at once.
+    private let tells: Bool
+
+    init(_ session: Session, tells: Bool = true) throws(Failure) {
         self.session = session
+        self.tells = tells
         settings = try ConnectionSettings(session.invocation, environment: session.environment)
     }
 
     /// Runs every examination in order; 1 when there is a fault.
     static func run(_ session: Session) throws(Failure) -> ExitStatus {
         var doctor = try Doctor(session)
-        doctor.examineConfiguration()
-        if let client = doctor.connected() {
-            doctor.examine(client)
-            client.close()
-        }
+        doctor.examineAll()
         let faults = doctor.findings.count { $0.level == .fault }
         let warnings = doctor.findings.count { $0.level == .warning }
         if !session.wantsJSON { session.terminal.say("\(faults) faults, \(warnings) warnings") }
         return faults > 0 ? .failed : .done
     }
 
+    /// The lines of a whole examination, for the one who is asked for help.
+    static func lines(_ session: Session) throws(Failure) -> [String] {
+        var doctor = try Doctor(session, tells: false)
+        doctor.examineAll()
+        return doctor.findings.flatMap { doctor.lines($0) }
+    }
+
+    private mutating func examineAll() {
+        examineConfiguration()
+        guard let client = connected() else { return }
+        examine(client)
+        client.close()
+    }
+
+    /// A finding as text; on a terminal broken where it ends.
+    private func lines(_ finding: Finding) -> [String] {
+        let indent = 28
+        let remedy = finding.remedy.map { ["remedy: \($0)"] } ?? []
+        let parts = ([finding.text] + remedy).flatMap { text in
+            guard let columns = session.terminal.columns, columns > indent * 2 else { return [text] }
+            return Help.wrap(text, indent: 0, width: columns - indent)
+        }
+        let head = finding.level.rawValue.padding(to: 8) + finding.code.padding(to: 20)
+        return parts.enumerated().map { ($0 == 0 ? head : "".padding(to: indent)) + $1 }
+    }
+
     /// Tells a finding as soon as it is there.
     mutating func add(_ level: Finding.Level, _ code: String, _ text: String, remedy: String? = nil) {
         let finding = Finding(level, code, Terminal.escape(text), remedy: remedy)
         findings.append(finding)
+        guard tells else { return }
         if session.wantsJSON { return session.terminal.print(finding.encoded) }
-        let word = level.rawValue.padding(to: 8)
         let color: Terminal.Color = level == .fault ? .red : level == .warning ? .yellow : .green
-        session.terminal.print(
-            "\(session.terminal.paint(color, word))\(code.padding(to: 20))\(finding.text)")
-        if let remedy { session.terminal.print("        \("".padding(to: 20))remedy: \(remedy)") }
+        for (index, line) in lines(finding).enumerated() {
+            let word = level.rawValue
+            session.terminal.print(
+                index == 0 ? session.terminal.paint(color, word) + line.dropFirst(word.count) : line)
+        }
     }
 
     /// A connection, or what stands in its way.

@@ -34,6 +34,12 @@ enum Durations {
         return pair(seconds / 86_400, "d", seconds / 3600 % 24, "h")
     }
 
+    /// The same in the greatest unit alone, or in two where that one is a single one: `4 min`, `1 min 12 s`, `3 d`.
+    static func short(_ ms: Int) -> String {
+        let words = text(ms).split(separator: " ")
+        return words.count > 2 && words[0] != "1" ? words.prefix(2).joined(separator: " ") : text(ms)
+    }
+
     private static func pair(_ first: Int, _ unit: String, _ second: Int, _ smaller: String) -> String {
         second == 0 ? "\(first) \(unit)" : "\(first) \(unit) \(second) \(smaller)"
     }

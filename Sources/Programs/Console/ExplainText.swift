@@ -100,7 +100,7 @@ struct ExplainText {
             let detail = ExplainDetail(candidate: candidate, text: text).sentence
             table.add(["  " + TaskText.field(candidate, "executor"), code.isEmpty ? "free" : code, detail])
         }
-        return lines + table.lines()
+        return lines + table.lines(width: terminal.columns)
     }
 
     private func runsWhen(
@@ -123,15 +123,12 @@ struct ExplainText {
         if !["awaiting_approval", "needs", "delay", "retry_delay", "turn", "settling"].contains(code) {
             parts.append("another executor offers \(capability)")
         }
-        var sentence = "Runs when    " + ExplainText.either(parts)
+        var sentence = ExplainText.either(parts)
         if let next = text.time(why, "next_possible_at") { sentence += "; next known moment \(next)" }
-        return Help.wrap(sentence + ".", indent: 0).enumerated().map {
-            $0 == 0 ? sentenceStart($1) : "             \($1)"
+        let width = min(terminal.columns ?? Help.widest, Help.widest)
+        return Help.wrap(sentence + ".", indent: 13, width: width).enumerated().map {
+            $0 == 0 ? "Runs when".padded(to: 13) + $1.dropFirst(13) : $1
         }
-    }
-
-    private func sentenceStart(_ line: String) -> String {
-        line.hasPrefix("Runs when ") ? "Runs when    " + line.dropFirst(10).drop { $0 == " " } : line
     }
 
     private static func either(_ parts: [String]) -> String {

@@ -25,7 +25,7 @@ enum FleetCommands {
                 field("name"), field("queued"), field("running"), String(free), names + more, range, field("circuit"),
             ])
         }
-        session.printTable(table, items.count, stateColumn: 6)
+        session.printTable(table, items.count, stateColumn: 6, dispensable: [5, 4])
         return .done
     }
 
@@ -111,7 +111,7 @@ enum FleetCommands {
         if session.wantsJSON { return session.printJSON(items) }
         var table = TextTable(["CAPABILITY", "EXECUTOR", "STATE", "SINCE", "UNTIL", "FAILURES", "WHY", "HELD BY"])
         for item in items { table.add(circuitRow(item, session)) }
-        session.printTable(table, items.count, stateColumn: 2)
+        session.printTable(table, items.count, stateColumn: 2, dispensable: [3, 5])
         return .done
     }
 
@@ -120,7 +120,7 @@ enum FleetCommands {
         let text = TaskText(session.terminal, SystemClock.wall)
         return [
             field("capability"), field("executor").isEmpty ? "all" : field("executor"), field("state"),
-            text.time(item, "since") ?? "", text.time(item, "until") ?? "", field("failures"), field("why"),
+            text.age(item, "since"), text.age(item, "until"), field("failures"), field("why"),
             field("forced_by"),
         ]
     }

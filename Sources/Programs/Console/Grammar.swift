@@ -42,8 +42,23 @@ struct Flag: Hashable, Sendable {
         self.repeats = repeats
     }
 
-    /// `--name VALUE`.
-    var usage: String { value.placeholder.map { "--\(name) \($0)" } ?? "--\(name)" }
+    /// `--name VALUE`; of many words the flag's own name stands for them.
+    var usage: String {
+        if hidesWords { return "--\(name) \(name.uppercased())" }
+        return value.placeholder.map { "--\(name) \($0)" } ?? "--\(name)"
+    }
+
+    /// Which live names complete its value, told by the flag's name.
+    var live: LiveNames? {
+        guard case .text = value else { return nil }
+        return name == "agent" ? .executor : LiveNames(rawValue: name)
+    }
+
+    /// Whether its words are too many to stand behind it.
+    var hidesWords: Bool {
+        guard case .word = value else { return false }
+        return (value.placeholder?.count ?? 0) > 36
+    }
 }
 
 /// Which live names complete an argument.
@@ -68,11 +83,13 @@ struct Argument: Hashable, Sendable {
     let live: LiveNames?
     /// The words it may be, when they are few.
     let words: [String]
+    /// Words that complete it, though others are allowed.
+    let offers: [String]
 
     /// An argument.
     init(
         _ name: String, _ summary: String, isOptional: Bool = false, repeats: Bool = false, live: LiveNames? = nil,
-        words: [String] = []
+        words: [String] = [], offers: [String] = []
     ) {
         self.name = name
         self.summary = summary
@@ -80,6 +97,7 @@ struct Argument: Hashable, Sendable {
         self.repeats = repeats
         self.live = live
         self.words = words
+        self.offers = words + offers
     }
 
     /// `NAME`, `[NAME]`, `[NAME...]`.
@@ -147,6 +165,7 @@ struct SharedFlags: OptionSet, Hashable, Sendable {
         Flag("quiet", .none, "no messages but errors"),
         Flag("verbose", .none, "more messages"),
         Flag("help", .none, "this help"),
+        Flag("version", .none, "the version"),
     ]
 }
 

@@ -42,7 +42,8 @@ enum HealthCommand {
         return ([part], try session.nameArgument(1))
     }
 
-    private static func report(_ session: Session, _ parts: [HealthPart]) throws(Failure) -> HealthReport {
+    /// What is read and judged, for some parts.
+    static func report(_ session: Session, _ parts: [HealthPart]) throws(Failure) -> HealthReport {
         let client = try session.client()
         var report = HealthReport(workspace: client.settings.workspace)
         let start = SystemClock.monotonic

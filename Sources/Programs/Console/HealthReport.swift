@@ -40,7 +40,7 @@ enum HealthPart: String, Hashable, Sendable, CaseIterable {
     /// The broker and the services.
     case broker, dispatcher, scheduler, heartbeat, monitor
     /// What they tell of the fleet.
-    case queue, executors, circuits, schedules, alerts
+    case journal, queue, executors, circuits, schedules, alerts
     /// One of many; a name follows.
     case executor, capability
 
@@ -49,7 +49,8 @@ enum HealthPart: String, Hashable, Sendable, CaseIterable {
     /// The four services.
     static let services: [HealthPart] = [.dispatcher, .scheduler, .heartbeat, .monitor]
     /// What is asked when nothing is named.
-    static let whole: [HealthPart] = [.broker] + services + [.queue, .executors, .circuits, .schedules, .alerts]
+    static let whole: [HealthPart] =
+        [.broker] + services + [.journal, .queue, .executors, .circuits, .schedules, .alerts]
 }
 
 /// A number that monitoring systems draw.
@@ -58,8 +59,8 @@ struct HealthFigure: Hashable, Sendable {
     var name: String
     /// Whole numbers; ms for names that end in `_ms`.
     var number: Int
-    /// From there on it is a warning, and critical.
-    var limits: (warning: Int, critical: Int)?
+    /// From there on it is a warning, and critical, if ever.
+    var limits: (warning: Int, critical: Int?)?
 
     static func == (a: HealthFigure, b: HealthFigure) -> Bool { a.name == b.name && a.number == b.number }
 
@@ -74,6 +75,12 @@ struct HealthLine: Hashable, Sendable {
     /// One clause for people.
     var text: String
     var figures: [HealthFigure] = []
+
+    /// Makes it a warning at least, and says why.
+    mutating func warn(_ text: String) {
+        level = HealthLevel.worst([level, .warning])
+        self.text += ", \(text)"
+    }
 }
 
 /// All that `martlet health` has learned, and what to think of it: a pure function of retained views and replies.
@@ -100,6 +107,7 @@ struct HealthReport {
     static let slowBrokerMs = 100
     /// A task that waits so long is odd, and too long, in ms.
     static let oldestMs = (warning: 60_000, critical: 300_000)
+    private static let oldestLimits: (warning: Int, critical: Int?) = (oldestMs.warning, oldestMs.critical)
     /// So many names are shown before "and N more".
     static let shownNames = 4
 
@@ -142,6 +150,7 @@ struct HealthReport {
             switch part {
             case .broker: broker
             case .dispatcher, .scheduler, .heartbeat, .monitor: service(part.rawValue, isAsked: parts.count == 1)
+            case .journal: journal
             case .queue: queue
             case .executors: executors
             case .circuits: circuitLine
@@ -193,7 +202,8 @@ struct HealthReport {
             guard let value = number(name, shown.key) else { continue }
             line.figures.append(
                 HealthFigure(
-                    name: shown.name, number: value, limits: shown.name == "oldest_ms" ? HealthReport.oldestMs : nil))
+                    name: shown.name, number: value, limits: shown.name == "oldest_ms" ? HealthReport.oldestLimits : nil
+                ))
             let text = shown.name.hasSuffix("_ms") ? Durations.text(value) : "\(value)"
             let words = value == 1 && shown.words.hasSuffix("s") ? String(shown.words.dropLast()) : shown.words
             line.text += ", " + words.replacing("%", with: text)
@@ -229,6 +239,53 @@ struct HealthReport {
             part: part, level: .unknown, text: "no service record can be read; the account needs the role operator")
     }
 
+    /// From so much of the disk on, in percent, and so many ms for a sync it is a warning.
+    static let fullDisk = 90
+    static let slowSyncMs = 1000
+
+    /// The journals of the services: whether they can be written, how full their disks and how slow these are.
+    private var journal: HealthLine? {
+        let told = HealthPart.services.map(\.rawValue).filter { number($0, "journal_writable") != nil }
+        guard !told.isEmpty else { return nil }
+        let sizes = told.compactMap { number($0, "journal_bytes") }
+        let slow = told.compactMap { name in number(name, "journal_sync_ms").map { ($0, name) } }.max { $0.0 < $1.0 }
+        let full = told.compactMap { name in usedPercent(name).map { ($0, name) } }.max { $0.0 < $1.0 }
+        let closed = told.filter { number($0, "journal_writable") == 0 }
+        let bytes = sizes.reduce(0, +)
+        var line = HealthLine(
+            part: "journal", level: .ok, text: sizes.isEmpty ? "size not known" : HealthReport.size(bytes))
+        if !sizes.isEmpty { line.figures.append(HealthFigure(name: "journal_bytes", number: bytes)) }
+        if let (used, name) = full {
+            line.text += ", disk \(used) % used"
+            line.figures.append(
+                HealthFigure(name: "disk_used_percent", number: used, limits: (HealthReport.fullDisk, nil)))
+            if used >= HealthReport.fullDisk { line.warn("the disk of \(name) is nearly full") }
+        }
+        if let (ms, name) = slow {
+            line.text += ", slowest sync \(Durations.text(ms))"
+            line.figures.append(
+                HealthFigure(name: "slowest_sync_ms", number: ms, limits: (HealthReport.slowSyncMs, nil)))
+            if ms > HealthReport.slowSyncMs { line.warn("the disk of \(name) is slow") }
+        }
+        if !closed.isEmpty {
+            line.level = .critical
+            line.text = "cannot be written: \(closed.joined(separator: ", ")); " + line.text
+        }
+        return line
+    }
+
+    private func usedPercent(_ name: String) -> Int? {
+        guard let all = number(name, "journal_disk_bytes"), all >= 100,
+            let free = number(name, "journal_disk_free_bytes")
+        else { return nil }
+        return 100 - free / (all / 100)
+    }
+
+    /// `812 KiB`, `3 MiB`.
+    private static func size(_ bytes: Int) -> String {
+        bytes < 1 << 20 ? "\((bytes + 1023) >> 10) KiB" : "\(bytes >> 20) MiB"
+    }
+
     // The fleet.
 
     /// By the dispatcher's figures; until it has told any, by the views of the capabilities.
@@ -243,7 +300,7 @@ struct HealthReport {
             text: queued == 0 ? "nothing waits" : "\(queued) waiting, oldest \(Durations.text(oldest))",
             figures: [
                 HealthFigure(name: "waiting", number: queued),
-                HealthFigure(name: "oldest_ms", number: oldest, limits: limits),
+                HealthFigure(name: "oldest_ms", number: oldest, limits: HealthReport.oldestLimits),
             ])
     }
 

@@ -18,7 +18,7 @@ enum HealthFormat: String, Hashable, Sendable, CaseIterable {
 
     private func text(_ report: [HealthLine], _ terminal: Terminal) -> [String] {
         let width = report.map(\.level.word.count).max() ?? 0
-        return report.map { line in
+        return report.flatMap { line in
             let color: Terminal.Color =
                 switch line.level {
                 case .ok: .green
@@ -26,7 +26,11 @@ enum HealthFormat: String, Hashable, Sendable, CaseIterable {
                 case .critical: .red
                 }
             let gap = String(repeating: " ", count: width - line.level.word.count + 2)
-            return "\(terminal.paint(color, line.level.word))\(gap)\(line.part) \(line.text)"
+            let head = "\(terminal.paint(color, line.level.word))\(gap)"
+            guard let columns = terminal.columns, columns > 60 else { return ["\(head)\(line.part) \(line.text)"] }
+            let parts = Help.wrap("\(line.part) \(line.text)", indent: 0, width: columns - width - 4)
+            let margin = String(repeating: " ", count: width + 4)
+            return [head + parts[0]] + parts.dropFirst().flatMap { [margin + $0] }
         }
     }
 
@@ -53,28 +57,41 @@ enum HealthFormat: String, Hashable, Sendable, CaseIterable {
 
     private func nagios(_ figure: HealthFigure, _ part: String?) -> String {
         let isTime = figure.name.hasSuffix("_ms")
-        let base = isTime ? String(figure.name.dropLast(3)) : figure.name
-        let name = part.map { "\($0)_\(base)" } ?? base
+        let isShare = figure.name.hasSuffix("_percent")
+        let base = isTime ? String(figure.name.dropLast(3)) : isShare ? String(figure.name.dropLast(8)) : figure.name
+        let name = part.map { base == $0 || base.hasPrefix("\($0)_") ? base : "\($0)_\(base)" } ?? base
         func shown(_ number: Int) -> String { isTime ? HealthFormat.seconds(number) : String(number) }
-        let limits = figure.limits.map { ";\(shown($0.warning));\(shown($0.critical))" } ?? ""
-        return "\(name.replacing(" ", with: "_"))=\(shown(figure.number))\(isTime ? "s" : "")\(limits)"
+        let limits = figure.limits.map { ";\(shown($0.warning));\($0.critical.map(shown) ?? "")" } ?? ""
+        let unit = isTime ? "s" : isShare ? "%" : figure.name.hasSuffix("_bytes") ? "B" : ""
+        return "\(name.replacing(" ", with: "_"))=\(shown(figure.number))\(unit)\(limits)"
     }
 
+    /// One family for the levels and one for each kind of figure, so that each has one unit.
     private func prometheus(_ report: [HealthLine]) -> [String] {
         var lines = [
             "# HELP martlet_health 0 well, 1 warning, 2 critical, 3 unknown.", "# TYPE martlet_health gauge",
         ]
         for line in report { lines.append("martlet_health{\(label(line))} \(line.level.rawValue)") }
-        lines += ["# HELP martlet_health_figure What the level was judged by.", "# TYPE martlet_health_figure gauge"]
+        var families: [String: [String]] = [:]
         for line in report {
             for figure in line.figures {
-                let isTime = figure.name.hasSuffix("_ms")
-                let name = isTime ? figure.name.dropLast(3) + "_seconds" : figure.name
-                let number = isTime ? HealthFormat.seconds(figure.number) : String(figure.number)
-                lines.append("martlet_health_figure{\(label(line)),figure=\"\(name)\"} \(number)")
+                let (name, number) = HealthFormat.inBaseUnits(figure)
+                families[name, default: []].append("martlet_health_\(name){\(label(line))} \(number)")
             }
         }
+        for (name, samples) in families.sorted(by: { $0.key < $1.key }) {
+            lines += [
+                "# HELP martlet_health_\(name) What martlet health judged by.", "# TYPE martlet_health_\(name) gauge",
+            ]
+            lines += samples
+        }
         return lines
+    }
+
+    private static func inBaseUnits(_ figure: HealthFigure) -> (name: String, number: String) {
+        if figure.name.hasSuffix("_ms") { return (figure.name.dropLast(3) + "_seconds", seconds(figure.number)) }
+        guard figure.name.hasSuffix("_percent") else { return (figure.name, String(figure.number)) }
+        return (figure.name.dropLast(8) + "_ratio", seconds(figure.number * 10))
     }
 
     private func label(_ line: HealthLine) -> String {

@@ -1,9 +1,13 @@
 /// The help, made from the table: examples first.
 struct Help {
     let table: [Command]
+    private let width: Int
 
-    /// Help over a table.
-    init(_ table: [Command]) { self.table = table }
+    /// Help over a table, for a terminal of so many columns.
+    init(_ table: [Command], width: Int? = nil) {
+        self.table = table
+        self.width = min(width ?? Help.widest, Help.widest)
+    }
 
     /// The help for the commands whose words begin like `path`; for none of them, the overview.
     func text(_ path: [String]) -> String {
@@ -20,7 +24,7 @@ struct Help {
             table.first { $0.name == name }?.examples.first
         }
         var lines = ["martlet runs tasks on a fleet of executors that share an MQTT broker.", ""]
-        lines += Help.examples(firsts)
+        lines += examples(firsts)
         lines += ["", "martlet COMMAND [ID] [flags]", ""]
         var seen: Set<String> = []
         var rows = TextTable()
@@ -34,66 +38,86 @@ struct Help {
                 rows.add(["  " + command.path[0], names.joined(separator: ", ")])
             }
         }
-        lines += rows.lines()
-        lines += ["", "martlet COMMAND --help shows one command; martlet help examples shows every example."]
+        lines += rows.lines(width: width)
+        lines.append("")
+        lines += Help.wrap(
+            "martlet COMMAND --help shows one command; martlet help examples shows every example.", indent: 0,
+            width: width)
         return lines.joined(separator: "\n")
     }
 
     private func group(_ path: [String], _ commands: [Command]) -> String {
-        var lines = Help.examples(commands.prefix(4).compactMap(\.examples.first)) + [""]
+        var lines = examples(commands.prefix(4).compactMap(\.examples.first)) + [""]
         var rows = TextTable()
         for command in commands {
             let words = command.path + command.arguments.map(\.usage)
             rows.add(["  martlet " + words.joined(separator: " "), command.summary])
         }
-        lines += rows.lines()
+        lines += rows.lines(width: width)
         lines += ["", "martlet \(path.joined(separator: " ")) VERB --help shows one of them."]
         return lines.joined(separator: "\n")
     }
 
     private func command(_ command: Command) -> String {
-        var lines = Help.examples(command.examples)
-        lines += ["", command.usage, "    \(command.summary)"]
-        for paragraph in command.details { lines += [""] + Help.wrap(paragraph, indent: 0) }
+        var lines = examples(command.examples)
+        lines += ["", command.usage] + Help.wrap(command.summary, indent: 4, width: width)
+        for paragraph in command.details { lines += [""] + Help.wrap(paragraph, indent: 0, width: width) }
         if !command.arguments.isEmpty {
             var rows = TextTable()
             for argument in command.arguments { rows.add(["  " + argument.usage, argument.summary]) }
-            lines += [""] + rows.lines()
+            lines += [""] + rows.lines(width: width)
         }
-        lines += [""] + Help.flagLines(command.flags)
+        lines += [""] + flagLines(command.flags)
         if !command.flags.isEmpty { lines.append("") }
         let own = Set(command.flags.map(\.name))
-        lines += Help.flagLines(command.shared.flags.filter { !own.contains($0.name) })
+        lines += flagLines(command.shared.flags.filter { !own.contains($0.name) })
         return lines.joined(separator: "\n")
     }
 
-    private static func flagLines(_ flags: [Flag]) -> [String] {
+    private func flagLines(_ flags: [Flag]) -> [String] {
         var rows = TextTable()
-        for flag in flags { rows.add(["  " + flag.usage, flag.summary + (flag.repeats ? "; may be repeated" : "")]) }
-        return rows.lines()
+        for flag in flags {
+            var summary = flag.summary + (flag.repeats ? "; may be repeated" : "")
+            if flag.hidesWords, case .word(let words) = flag.value { summary += ": " + words.joined(separator: ", ") }
+            rows.add(["  " + flag.usage, summary])
+        }
+        return rows.lines(width: width)
     }
 
     /// Examples, each with what it does below it.
-    static func examples(_ examples: some Sequence<Example>) -> [String] {
-        examples.flatMap { ["  \($0.line)", "      \($0.summary)"] }
+    private func examples(_ examples: some Sequence<Example>) -> [String] {
+        examples.flatMap { ["  \($0.line)"] + Help.wrap($0.summary, indent: 6, width: width) }
     }
 
     /// Every example of the table.
     var allExamples: String {
-        table.flatMap { Help.examples($0.examples) }.joined(separator: "\n")
+        table.flatMap { examples($0.examples) }.joined(separator: "\n")
     }
 
-    /// Breaks a paragraph into lines of at most 100 characters.
-    static func wrap(_ text: String, indent: Int) -> [String] {
-        var lines: [String] = []
-        var line = String(repeating: " ", count: indent)
+    /// Breaks a paragraph into lines of at most so many characters; a number stays with its unit.
+    static func wrap(_ text: String, indent: Int, width: Int = Help.widest) -> [String] {
+        var words: [String] = []
         for word in text.split(separator: " ") {
-            if line.count + word.count + 1 > 100, line.contains(where: { $0 != " " }) {
-                lines.append(line)
-                line = String(repeating: " ", count: indent)
+            let isUnit = ["ms", "s", "min", "h", "d"].contains(word.prefix { $0.isLetter })
+            if isUnit, let last = words.last, last.allSatisfy({ $0.isNumber || $0 == "." }) {
+                words[words.count - 1] += " \(word)"
+            } else {
+                words.append(String(word))
             }
-            line += (line.contains { $0 != " " } ? " " : "") + word
         }
-        return lines + [line]
+        let margin = String(repeating: " ", count: indent)
+        var lines: [String] = []
+        var line = ""
+        for word in words {
+            if !line.isEmpty, indent + line.count + word.count + 1 > width {
+                lines.append(margin + line)
+                line = ""
+            }
+            line += (line.isEmpty ? "" : " ") + word
+        }
+        return lines + [margin + line]
     }
+
+    /// Text for people is at most so wide, also where there is more room.
+    static let widest = 100
 }

@@ -5,7 +5,7 @@ import Wire
 enum HelpCommands {
     /// `help [TOPIC...]`.
     static func help(_ session: Session) throws(Failure) -> ExitStatus {
-        let help = Help(CommandTable.commands)
+        let help = Help(CommandTable.commands, width: session.terminal.columns)
         if session.invocation.has("man") {
             Terminal.write(1, Array(ManualPage(CommandTable.commands).text.utf8))
             return .done

@@ -25,7 +25,7 @@ struct HistoryTable {
         let text = TaskText(terminal, now)
         func cells(_ key: String) -> [String] { items.map { TaskText.field($0, key) } }
         columns = [
-            Column(title: "AT", cells: items.map { text.time($0, "at") ?? "" }),
+            Column(title: "AT", cells: items.map { text.age($0, "at") }),
             Column(title: "RECORD", cells: cells("record")),
             Column(title: "SUBJECT", cells: cells("subject")),
             Column(title: "CAPABILITY", cells: cells("capability"), rank: 2),

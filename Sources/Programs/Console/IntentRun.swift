@@ -21,9 +21,11 @@ struct IntentRun {
         case result(TaskResult, [UInt8])
     }
 
-    /// Sends it and waits. `answerMs` bounds the wait for the first answer only; `told` gets each update.
+    /// Sends it and waits. `answerMs` bounds the wait for the first answer only; `told` gets each update, and
+    /// `everySecond` a call at least that often.
     func send(
-        _ client: BusClient, to goal: Goal, answerMs: Int, told: (Update, [UInt8]) -> Void
+        _ client: BusClient, to goal: Goal, answerMs: Int, everySecond: (() -> Void)? = nil,
+        told: (Update, [UInt8]) -> Void
     ) throws(Failure) -> Answer {
         let settings = client.settings
         let levels = (settings.workspace, settings.principal)
@@ -40,7 +42,11 @@ struct IntentRun {
         while true {
             let now = SystemClock.monotonic
             if let deadline, now >= deadline { throw noAnswer(watch, answerMs) }
-            let wake = deadline.map { min($0, repetition.nextWake) } ?? repetition.nextWake
+            var wake = deadline.map { min($0, repetition.nextWake) } ?? repetition.nextWake
+            if let everySecond {
+                everySecond()
+                wake = min(wake, now + 1000)
+            }
             if let message = try client.next(until: wake), !watch.take(message) {
                 if message.topic == result, let read = try? TaskResult(decoding: message.payload) {
                     return .result(read, message.payload)
@@ -131,14 +137,21 @@ enum RunCommands {
 
     private static func wait(_ run: IntentRun, _ session: Session) throws(Failure) -> ExitStatus {
         let shows = session.invocation.has("progress") || session.terminal.isVerbose
+        let live = shows || session.wantsJSON ? nil : LiveLine(session.terminal, id: run.id)
+        defer { live?.clear() }
         do throws(Failure) {
-            let answer = try run.send(session.client(), to: .result, answerMs: answerMs) { update, bytes in
+            let answer = try run.send(
+                session.client(), to: .result, answerMs: answerMs, everySecond: live.map { line in { line.paint() } }
+            ) { update, bytes in
                 if shows, session.wantsJSON {
                     session.terminal.print(bytes)
                 } else if shows || update.type == .accepted || update.code == .approvalRequired {
+                    live?.clear()
                     session.terminal.say(line(update))
                 }
+                live?.take(update)
             }
+            live?.clear()
             guard case .result(let result, let bytes) = answer else { return .ownFault }
             return try finish(result, bytes, run, session)
         } catch  where error.status == .interrupted {
@@ -155,8 +168,8 @@ enum RunCommands {
         if let code = update.code { words.append("(\(code.rawValue))") }
         if let percent = update.percent { words.append("\(percent) %") }
         if let message = update.message { words.append(message) }
-        if let limit = update.timeoutMs { words.append("time limit \(Durations.text(limit))") }
-        return Terminal.escape(words.joined(separator: " "))
+        let line = words.joined(separator: " ")
+        return Terminal.escape(line + (update.timeoutMs.map { ", time limit \(Durations.text($0))" } ?? ""))
     }
 
     /// Prints a result: the output on standard output, how it ended as a message.
@@ -195,7 +208,9 @@ enum RunCommands {
         switch result.error?.code {
         case .unknownCapability:
             failure.message = "cannot run \"\(run.capability)\": no executor ever offered it"
-            failure.meant = LiveObjects.nearestCapability(run.capability, session)
+            failure.meant = (try? session.client()).flatMap {
+                LiveObjects.nearest(.capability, to: run.capability, $0)
+            }
             failure.tries = ["martlet capability list"]
         case .skillNotLoaded:
             failure.tries = ["martlet capability get \(run.capability)"]

@@ -38,9 +38,19 @@ enum LiveObjects {
         return names.sorted()
     }
 
-    /// The capability that was probably meant.
-    static func nearestCapability(_ name: String, _ session: Session) -> String? {
-        guard let client = try? session.client(), let names = try? names(.capability, client) else { return nil }
-        return Nearest.name(to: name, in: names)
+    /// The one that was probably meant.
+    static func nearest(_ kind: LiveNames, to name: String, _ client: BusClient) -> String? {
+        (try? names(kind, client)).flatMap { Nearest.name(to: name, in: $0) }.flatMap { $0 == name ? nil : $0 }
+    }
+
+    /// What the objects of a noun are called by.
+    static func kind(of noun: Noun) -> LiveNames? {
+        switch noun {
+        case .capability, .circuit: .capability
+        case .executor: .executor
+        case .schedule: .schedule
+        case .check: .check
+        default: nil
+        }
     }
 }

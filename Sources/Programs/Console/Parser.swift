@@ -53,7 +53,11 @@ struct Parser {
         let leading = words.prefix { !$0.hasPrefix("-") }
         guard let command = longestMatch(Array(leading)) else { return try group(Array(leading), words) }
         var invocation = Invocation(command: command)
-        if try fill(&invocation, words.dropFirst(command.path.count)) { return .help(command.path) }
+        switch try fill(&invocation, words.dropFirst(command.path.count)) {
+        case "help": return .help(command.path)
+        case "version": return .version
+        default: break
+        }
         try checkCount(invocation)
         return .run(invocation)
     }
@@ -80,12 +84,13 @@ struct Parser {
             }
             known.append(word)
         }
+        if words.contains("--version") { return .version }
         if words.count == known.count || words.contains("--help") { return .help(known) }
         throw .usage("\(known.joined(separator: " ")) needs a verb", tries: ["martlet help \(known[0])"])
     }
 
-    /// Takes flags and arguments; true when help was asked for.
-    private func fill(_ invocation: inout Invocation, _ rest: ArraySlice<String>) throws(Failure) -> Bool {
+    /// Takes flags and arguments; `help` or `version` when that was asked for instead.
+    private func fill(_ invocation: inout Invocation, _ rest: ArraySlice<String>) throws(Failure) -> String? {
         var words = rest
         let flags = invocation.command.allFlags
         var flagsEnded = false
@@ -96,7 +101,7 @@ struct Parser {
                 flagsEnded = true
             } else {
                 let (flag, value) = try take(word, of: flags, invocation.command, &words)
-                if flag.name == "help" { return true }
+                if flag.name == "help" || flag.name == "version" { return flag.name }
                 if let value {
                     invocation.flags[flag.name, default: []].append(value)
                 } else {
@@ -107,7 +112,7 @@ struct Parser {
                 }
             }
         }
-        return false
+        return nil
     }
 
     private func take(
@@ -138,7 +143,9 @@ struct Parser {
         case .none, .text: return
         case .duration:
             if Durations.parse(value) == nil {
-                throw .usage("--\(flag.name) \(shown): not a duration, such as 500ms, 30s, 5m, 2h")
+                throw .usage(
+                    "--\(flag.name) \(shown): not a duration, such as 500ms, 30s, 5m, 2h",
+                    tries: Int(value).map { $0 > 0 ? ["--\(flag.name) \($0)s"] : [] } ?? [])
             }
         case .integer(let least):
             guard let number = Int(value), number >= least else {
@@ -169,7 +176,7 @@ struct Parser {
         for (argument, value) in zip(arguments, invocation.arguments)
         where !argument.words.isEmpty && !argument.words.contains(value) {
             throw .usage(
-                "\(argument.name) must be one of \(argument.words.joined(separator: ", "))",
+                "\"\(Terminal.escape(value))\": \(argument.name) must be one of \(argument.words.joined(separator: ", "))",
                 meant: Nearest.name(to: value, in: argument.words))
         }
     }

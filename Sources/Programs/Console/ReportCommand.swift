@@ -18,8 +18,18 @@ enum ReportCommand {
     static func run(_ session: Session) throws(Failure) -> ExitStatus {
         let parts = try collect(session)
         for part in parts {
-            session.terminal.print(
-                "\(part.name.padding(toLength: 24, withPad: " ", startingAt: 0)) \(part.content.count) bytes")
+            if session.wantsJSON {
+                session.terminal.print(
+                    RawJSON {
+                        $0.object {
+                            $0.field("file", part.name)
+                            $0.field("bytes", part.content.count)
+                        }
+                    }.bytes)
+            } else {
+                session.terminal.print(
+                    "\(part.name.padding(toLength: 24, withPad: " ", startingAt: 0)) \(part.content.count) bytes")
+            }
         }
         if session.invocation.has("list") { return .done }
         let given = session.invocation.text("output") ?? "martlet-report.tar"
@@ -35,8 +45,17 @@ enum ReportCommand {
 
     private static func collect(_ session: Session) throws(Failure) -> [Part] {
         var parts = [Part(name: "version.txt", content: Array(version(session).utf8))]
-        let configuration = try ClientConfiguration.read(session.invocation, environment: session.environment)
-        parts.append(Part(name: "configuration.txt", content: Array(configuration.listing.utf8)))
+        parts.append(text("configuration.txt", try ConfigCommands.listings(session)))
+        let health: [HealthLine]
+        do throws(Failure) {
+            health = try HealthCommand.report(session, HealthPart.whole).lines(HealthPart.whole)
+        } catch {
+            if error.status == .interrupted { throw error }
+            health = [HealthLine(part: "broker", level: .unknown, text: error.text)]
+        }
+        let plain = Terminal(color: "never", environment: [:], outputIsTerminal: false, messagesAreTerminal: false)
+        parts.append(text("health.txt", HealthFormat.text.lines(health, plain)))
+        parts.append(text("doctor.txt", try Doctor.lines(session)))
         parts += try views(session)
         for (name, request) in [
             ("statistics.json", CommandRequest(.history, "stats")), ("cost.json", CommandRequest(.history, "cost")),
@@ -53,6 +72,10 @@ enum ReportCommand {
             parts.append(Part(name: name, content: content + [0x0A]))
         }
         return parts
+    }
+
+    private static func text(_ name: String, _ lines: [String]) -> Part {
+        Part(name: name, content: Array(lines.map { $0 + "\n" }.joined().utf8))
     }
 
     private static func version(_ session: Session) -> String {

@@ -132,7 +132,10 @@ extension Session {
         let message = reply.message.map { Terminal.escape($0) } ?? "\(what) was refused"
         var failure = Failure(ExitStatus(refusal: reply.code), message, code: reply.code)
         if reply.code == .notFound {
-            failure.tries = ["martlet \(request.noun.rawValue) list"]
+            failure.tries = ["martlet \(request.noun == .history ? "history query" : "\(request.noun.rawValue) list")"]
+            failure.meant = LiveObjects.kind(of: request.noun).flatMap { kind in
+                (try? client()).flatMap { LiveObjects.nearest(kind, to: request.id, $0) }
+            }
         } else if let code = reply.code {
             failure.tries = ["martlet code \(code.rawValue)"]
         }

@@ -187,7 +187,7 @@ enum ScheduleCommands {
         if session.wantsJSON { return session.printJSON(items) }
         var table = TextTable(["SCHEDULE", "STATUS", "NEXT", "LAST", "RUNS", "MISSED", "RULE", "WORK", "TARGET"])
         for item in items { table.add(row(item, session)) }
-        session.printTable(table, items.count, stateColumn: 1)
+        session.printTable(table, items.count, stateColumn: 1, dispensable: [8, 6, 5, 4])
         return .done
     }
 
@@ -197,8 +197,8 @@ enum ScheduleCommands {
         let text = TaskText(session.terminal, SystemClock.wall)
         let last = state["last"].map { TaskText.field($0, "status") } ?? ""
         return [
-            TaskText.field(view, "schedule"), TaskText.field(state, "status"), text.time(state, "next_run_at") ?? "",
-            [last, text.time(state, "last_run_at") ?? ""].filter { !$0.isEmpty }.joined(separator: " "),
+            TaskText.field(view, "schedule"), TaskText.field(state, "status"), text.age(state, "next_run_at"),
+            [last, text.age(state, "last_run_at")].filter { !$0.isEmpty }.joined(separator: " "),
             TaskText.field(state, "run_count"), TaskText.field(state, "missed"), rule(definition),
             TaskText.field(definition["work"] ?? .null, "capability"),
             TaskText.field(definition["target"] ?? .null, "agent_id"),

@@ -33,8 +33,13 @@ final class Session {
     /// Whether output is for programs.
     var wantsJSON: Bool { invocation.has("json") }
 
-    /// How long an answer may take, in ms.
-    var answerMs: Int { invocation.duration("timeout") ?? Session.defaultAnswerMs }
+    /// How long an answer may take, in ms. Where `--timeout` is that of an attempt, it says nothing of the answer.
+    var answerMs: Int {
+        guard invocation.command.shared.contains(.answer),
+            !invocation.command.flags.contains(where: { $0.name == "timeout" })
+        else { return Session.defaultAnswerMs }
+        return invocation.duration("timeout") ?? Session.defaultAnswerMs
+    }
     /// How long an answer may take unless said otherwise, in ms.
     static let defaultAnswerMs = 10_000
 

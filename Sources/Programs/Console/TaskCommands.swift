@@ -68,7 +68,7 @@ enum TaskCommands {
         let text = TaskText(session.terminal, SystemClock.wall)
         var table = TextTable(["TASK", "CAPABILITY", "STATE", "EXECUTOR", "ACCEPTED", "WHY"])
         for item in items { table.add(text.row(item)) }
-        session.printTable(table, items.count, stateColumn: 2)
+        session.printTable(table, items.count, stateColumn: 2, dispensable: [3, 4])
         return .done
     }
 
@@ -171,10 +171,14 @@ extension Session {
         return .done
     }
 
-    /// Prints a table, or that there is nothing. States of `stateColumn` get their colour.
-    func printTable(_ table: TextTable, _ count: Int, stateColumn: Int? = nil) {
+    /// Prints a table, or that there is nothing. States of `stateColumn` get their colour; on a narrow terminal the
+    /// dispensable columns go first.
+    func printTable(_ table: TextTable, _ count: Int, stateColumn: Int? = nil, dispensable: [Int] = []) {
         guard count > 0 else { return terminal.say("none") }
-        let lines = table.lines { text, column in column == stateColumn ? terminal.paintState(text) : text }
+        let (fitting, columns) = table.fitting(terminal.columns, dispensable: dispensable)
+        let lines = fitting.lines(width: terminal.columns) { text, column in
+            columns[column] == stateColumn ? terminal.paintState(text) : text
+        }
         for line in lines { terminal.print(line) }
     }
 }
@@ -205,12 +209,17 @@ struct TaskText {
         value[key]?.stringValue.flatMap { WallTime(rfc3339: $0) }.map { terminal.time($0, now: now) }
     }
 
+    /// The same for a column.
+    func age(_ value: JSONValue, _ key: String) -> String {
+        value[key]?.stringValue.flatMap { WallTime(rfc3339: $0) }.map { terminal.age($0, now: now) } ?? ""
+    }
+
     /// One row of the list.
     func row(_ task: JSONValue) -> [String] {
         let field = { TaskText.field(task, $0) }
         let who = field("executor").isEmpty ? field("assigned_to") : field("executor")
         let state = field("state").isEmpty ? field("status") : field("state")
-        return [field("task"), field("capability"), state, who, time(task, "accepted_at") ?? "", field("code")]
+        return [field("task"), field("capability"), state, who, age(task, "accepted_at"), field("code")]
     }
 
     /// A task with input, attempts and result.
@@ -231,7 +240,9 @@ struct TaskText {
         add("assigned", field("assigned_to"))
         add("accepted", time(task, "accepted_at"))
         add("ready", time(task, "ready_at"))
-        add("deadline", time(task, "deadline_at"))
+        let finished = task["result"].flatMap { time($0, "finished_at") }
+        add("finished", finished)
+        if finished == nil { add("deadline", time(task, "deadline_at")) }
         add("input", task["input"].map { Terminal.escape($0.raw.text) })
         if let result = task["result"] { lines += resultLines(result) }
         return lines
@@ -256,7 +267,7 @@ struct TaskText {
                 TaskText.field(attempt, "outcome"), duration, error,
             ])
         }
-        return lines + table.lines()
+        return lines + table.lines(width: terminal.columns)
     }
 }
 

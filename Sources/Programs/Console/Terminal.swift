@@ -130,6 +130,12 @@ struct Terminal: Sendable {
         }
     }
 
+    /// The same for a column: of a relative time the greatest unit only.
+    func age(_ time: WallTime, now: WallTime) -> String {
+        guard timeStyle == .relative, abs(time - now) >= 1000 else { return self.time(time, now: now) }
+        return time > now ? "in \(Durations.short(time - now))" : "\(Durations.short(now - time)) ago"
+    }
+
     /// `2026-11-20 09:00:00 UTC`.
     static func utc(_ time: WallTime) -> String {
         let text = time.rfc3339
@@ -162,6 +168,9 @@ struct Terminal: Sendable {
         }
     }
 
+    /// Columns of the terminal that output goes to; `nil` where it goes elsewhere.
+    var columns: Int? { isTerminal ? Terminal.width : nil }
+
     /// Columns of the terminal, 80 when unknown.
     static var width: Int { size.columns }
 
@@ -171,42 +180,37 @@ struct Terminal: Sendable {
         guard ioctl(1, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0, size.ws_row > 0 else { return (80, 24) }
         return (Int(size.ws_col), Int(size.ws_row))
     }
-}
 
-/// Rows of text in columns as wide as their widest cell.
-struct TextTable {
-    /// Which columns are right-aligned.
-    var rightAligned: Set<Int> = []
-    private var rows: [[String]] = []
-
-    /// A table with its header, or without one.
-    init(_ header: [String]? = nil, rightAligned: Set<Int> = []) {
-        self.rightAligned = rightAligned
-        if let header { rows.append(header) }
+    /// The columns that a line takes; its colours take none.
+    static func visibleWidth(_ line: String) -> Int {
+        var count = 0
+        var isEscape = false
+        for character in line {
+            if character == "\u{1B}" { isEscape = true }
+            if !isEscape { count += 1 } else if character.isLetter { isEscape = false }
+        }
+        return count
     }
 
-    /// Adds a row.
-    mutating func add(_ row: [String]) { rows.append(row) }
-
-    /// The lines, without trailing blanks. `paint` may colour a cell after its width was taken.
-    func lines(paint: (String, _ column: Int) -> String = { text, _ in text }) -> [String] {
-        let columns = rows.map(\.count).max() ?? 0
-        let widths = (0..<columns).map { column in rows.map { $0.count > column ? $0[column].count : 0 }.max() ?? 0 }
-        return rows.map { row in
-            var line = ""
-            for (column, cell) in row.enumerated() {
-                let pad = String(repeating: " ", count: widths[column] - cell.count)
-                let shown = paint(cell, column)
-                let isLast = column == row.count - 1
-                if rightAligned.contains(column) {
-                    line += pad + shown
-                } else {
-                    line += isLast ? shown : shown + pad
-                }
-                if !isLast { line += "  " }
+    /// The first so many columns of a line; its colours take none, and are ended where it is cut.
+    static func cut(_ line: String, _ columns: Int) -> String {
+        var shown = ""
+        var room = columns
+        var isColored = false
+        var isEscape = false
+        for character in line {
+            if character == "\u{1B}" { isEscape = true }
+            if isEscape {
+                shown.append(character)
+                guard character.isLetter else { continue }
+                isColored = !shown.hasSuffix("[0m")
+                isEscape = false
+            } else {
+                guard room > 0 else { return isColored ? shown + "\u{1B}[0m" : shown }
+                shown.append(character)
+                room -= 1
             }
-            while line.last == " " { line.removeLast() }
-            return line
         }
+        return shown
     }
 }

@@ -40,7 +40,9 @@ final class TopCommand {
             session.terminal.print(state.json(client.settings.workspace, at: SystemClock.wall))
             return .done
         }
-        let lines = state.frame(client.settings.workspace, at: SystemClock.wall, chosen: nil, session.terminal)
+        let size = session.terminal.columns.map { (columns: $0, rows: Int.max) }
+        let lines = state.frame(
+            client.settings.workspace, at: SystemClock.wall, chosen: nil, size: size, session.terminal)
         for line in lines { session.terminal.print(line) }
         return .done
     }
@@ -74,20 +76,16 @@ final class TopCommand {
 
     private func paint() {
         let size = Terminal.size
-        var lines = state.frame(client.settings.workspace, at: SystemClock.wall, chosen: chosen, session.terminal)
-        let below = Array(details.prefix(size.rows / 2))
-        let room = size.rows - 1 - below.count
-        lines = Array(lines.prefix(max(3, room)))
+        let below = details.prefix(size.rows / 2).map { Terminal.cut($0, size.columns) }
+        let room = max(4, size.rows - 1 - below.count)
+        var lines = state.frame(
+            client.settings.workspace, at: SystemClock.wall, chosen: chosen, size: (size.columns, room),
+            session.terminal)
         while lines.count < room { lines.append("") }
         lines += below
-        lines.append("arrows choose   Enter shows it   p pauses or resumes it   q leaves")
-        let text = lines.map { TopCommand.cut($0, size.columns) + "\u{1B}[K" }.joined(separator: "\r\n")
+        lines.append(Terminal.cut("arrows choose   Enter shows it   p pauses or resumes it   q leaves", size.columns))
+        let text = lines.map { $0 + "\u{1B}[K" }.joined(separator: "\r\n")
         Terminal.write(1, Array(("\u{1B}[H" + text + "\u{1B}[J").utf8))
-    }
-
-    /// The first so many columns; colours take none.
-    private static func cut(_ line: String, _ columns: Int) -> String {
-        line.contains("\u{1B}") ? line : String(line.prefix(columns))
     }
 
     private enum Key { case up, down, enter, pause, quit }

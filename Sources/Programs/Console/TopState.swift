@@ -64,41 +64,69 @@ struct TopState {
     /// The capabilities in the order of the rows.
     var names: [String] { capabilities.keys.sorted() }
 
-    /// The first three lines: services, counts, then rates and alerts; each fits 80 columns but for a long alert.
-    func head(_ workspace: String, at now: WallTime, _ terminal: Terminal) -> [String] {
-        let up = services.names.filter { services[$0]?.state == .up }
-        let down = services.names.filter { services[$0]?.state == .down }
-        var first = "\(workspace)   \(now.rfc3339.dropFirst(11).prefix(8)) UTC   up: "
-        first += up.isEmpty ? "none" : up.joined(separator: " ")
-        if !down.isEmpty { first += "   " + terminal.paint(.red, "down: \(down.joined(separator: " "))") }
-        let views = capabilities.values
-        let queued = views.reduce(0) { $0 + $1.queued }
-        let running = views.reduce(0) { $0 + $1.running }
-        var second = "queued \(queued)"
-        if let delayed = metrics["delayed"] { second += "   delayed \(delayed)" }
-        second += "   running \(running)"
-        if let waiting = metrics["awaiting_approval"] { second += "   approval \(waiting)" }
-        let online = executors.values.filter { $0.status == .online || $0.status == .sleeping }.count
-        second += "   executors \(online) of \(executors.count)"
-        return [first, second, third(terminal)].filter { !$0.isEmpty }
+    /// The first lines: services, counts, rates and alerts; three of them, two where there is room for that.
+    func head(_ workspace: String, at now: WallTime, columns: Int = 80, _ terminal: Terminal) -> [String] {
+        let first = "\(workspace)   \(now.rfc3339.dropFirst(11).prefix(8)) UTC   " + serviceWords(terminal)
+        let rates = rateWords.joined(separator: "   ")
+        let alert = alertWords(terminal)
+        guard columns < TopState.wide else {
+            return [TopState.beside(first, rates), TopState.beside(counts, alert)]
+        }
+        return [first, counts, [rates, alert].filter { !$0.isEmpty }.joined(separator: "   ")].filter { !$0.isEmpty }
     }
 
-    /// Rates, the oldest wait and the first alert, as far as known.
-    private func third(_ terminal: Terminal) -> String {
+    /// From so many columns on two lines do for the head.
+    static let wide = 120
+    private static let secondColumn = 72
+
+    private static func beside(_ left: String, _ right: String) -> String {
+        if right.isEmpty { return left }
+        return left + String(repeating: " ", count: max(3, secondColumn - Terminal.visibleWidth(left))) + right
+    }
+
+    private func serviceWords(_ terminal: Terminal) -> String {
+        if services.isEmpty { return "services: not to be read by this account" }
+        let order = HealthPart.services.map(\.rawValue)
+        let names = order.filter(services.names.contains) + services.names.filter { !order.contains($0) }
+        let up = names.filter { services[$0]?.state == .up }
+        let down = names.filter { services[$0]?.state == .down }
+        let words = "up: " + (up.isEmpty ? "none" : up.joined(separator: " "))
+        return down.isEmpty ? words : words + "   " + terminal.paint(.red, "down: \(down.joined(separator: " "))")
+    }
+
+    private var counts: String {
+        let views = capabilities.values
+        var words = ["queued \(views.reduce(0) { $0 + $1.queued })"]
+        if let delayed = metrics["delayed"] { words.append("delayed \(delayed)") }
+        words.append("running \(views.reduce(0) { $0 + $1.running })")
+        if let waiting = metrics["awaiting_approval"] { words.append("approval \(waiting)") }
+        let online = executors.values.filter { $0.status == .online || $0.status == .sleeping }.count
+        return (words + ["executors \(online) of \(executors.count)"]).joined(separator: "   ")
+    }
+
+    /// Rates and the oldest wait, as far as known.
+    private var rateWords: [String] {
         var words: [String] = []
         if let rates {
             words.append("\(rates.perSecondTenths / 10).\(rates.perSecondTenths % 10)/s")
             words.append("fail \(rates.failPercentTenths / 10).\(rates.failPercentTenths % 10) %")
         }
-        if let oldest = metrics["oldest_queued_ms"], oldest > 0 { words.append("oldest \(Durations.text(oldest))") }
-        if let alert = alerts.keys.sorted().first, let text = alerts[alert]?.text {
-            words.append(terminal.paint(.yellow, "alerts \(alerts.count): \(Terminal.escape(text))"))
-        }
-        return words.joined(separator: "   ")
+        if let oldest = metrics["oldest_queued_ms"], oldest > 0 { words.append("oldest \(Durations.short(oldest))") }
+        return words
     }
 
-    /// The table of capabilities, header first.
-    func table(at now: WallTime, _ terminal: Terminal) -> [String] {
+    /// How many alerts stand, and the gravest of them.
+    private func alertWords(_ terminal: Terminal) -> String {
+        let grave = alerts.sorted {
+            ($0.value.severity == .critical ? 0 : 1, $0.key) < ($1.value.severity == .critical ? 0 : 1, $1.key)
+        }
+        guard let first = grave.first else { return "" }
+        let color: Terminal.Color = first.value.severity == .critical ? .red : .yellow
+        return terminal.paint(color, Terminal.escape("alerts \(alerts.count): \(first.key): \(first.value.text)"))
+    }
+
+    /// The table of capabilities, header first; on a narrow screen without what matters least.
+    func table(at now: WallTime, columns: Int? = nil, _ terminal: Terminal) -> [String] {
         var table = TextTable(
             ["CAPABILITY", "WAITING", "RUNNING", "FREE", "EXECUTORS", "p99", "CIRCUIT"], rightAligned: [1, 2, 3, 4, 5])
         for name in names {
@@ -109,8 +137,9 @@ struct TopState {
                 circuit(name, at: now),
             ])
         }
-        return table.lines { text, column in
-            column == 6 && text.contains("open") ? terminal.paint(.red, text) : text
+        let (fitting, kept) = table.fitting(columns, dispensable: [4, 5])
+        return fitting.lines { text, column in
+            kept[column] == 6 && text.contains("open") ? terminal.paint(.red, text) : text
         }
     }
 
@@ -128,13 +157,23 @@ struct TopState {
         return ""
     }
 
-    /// One frame of at most so many lines of at most so many columns; the chosen row is marked.
-    func frame(_ workspace: String, at now: WallTime, chosen: Int?, _ terminal: Terminal) -> [String] {
-        var lines = head(workspace, at: now, terminal)
-        for (index, row) in table(at: now, terminal).enumerated() {
-            lines.append(chosen.map { $0 + 1 == index ? "> \(row)" : "  \(row)" } ?? row)
+    /// One frame; the chosen row is marked. With a size it has at most so many lines and columns, and shows the part of
+    /// the table in which the chosen row is.
+    func frame(
+        _ workspace: String, at now: WallTime, chosen: Int?, size: (columns: Int, rows: Int)? = nil,
+        _ terminal: Terminal
+    ) -> [String] {
+        let head = head(workspace, at: now, columns: size?.columns ?? 80, terminal)
+        var rows = table(at: now, columns: size.map { $0.columns - 2 }, terminal).enumerated().map { index, row in
+            chosen.map { $0 + 1 == index ? "> \(row)" : "  \(row)" } ?? row
         }
-        return lines
+        guard let size else { return head + rows }
+        let room = max(1, size.rows - head.count - 1)
+        if rows.count - 1 > room, let title = rows.first {
+            let start = min(max(0, (chosen ?? 0) - room + 1), rows.count - 1 - room)
+            rows = [title] + rows.dropFirst(1 + start).prefix(room)
+        }
+        return (head + rows).map { Terminal.cut($0, size.columns) }
     }
 
     /// The same as one object (`topics/command-line.md`).
