@@ -202,6 +202,26 @@ import Wire
         #expect(bench.result("q", of: "plan")?.status == .failed && bench.deadLetters("plan").count == 1)
     }
 
+    @Test("I15: steps take room: a plan without it is refused, and one that begins later waits for it")
+    func stepsTakeRoom() throws {
+        var bench = try Harness(#"{"limits":{"tasks":20}}"#)
+        let names = (0..<10).map { "a\($0)" }
+        let cards = (["a"] + names).map { #"{"name":"\#($0)"}"# }.joined(separator: ",")
+        bench.online("e1", cards, rest: #""slots":40,"reserved":0"#)
+        bench.intent("big", to: "plan", plan(names + names.map { $0 + "x" }))
+        #expect(bench.result("big", of: "plan")?.error?.code == .busy)
+        bench.intent("p", to: "plan", plan(names, #""delay_ms":1000"#))
+        for task in 0..<12 { bench.intent("t\(task)", to: "a") }
+        let held = bench.assignments("e1")
+        for own in held { bench.accept("e1", own) }
+        bench.advance(1000)
+        #expect(held.count == 12 && bench.core.tasks.count == 13)
+        #expect(try bench.explain("p").text("/code") == "busy")
+        for own in held { bench.succeed("e1", own) }
+        bench.advance(90_000)
+        #expect(try bench.explain("p").text("/code") == "running")
+    }
+
     @Test("until_start: a plan that runs has started")
     func aPlanThatRunsHasStarted() throws {
         var bench = try Harness()

@@ -127,6 +127,7 @@ extension Dispatcher {
         switch task.state {
         case .awaitingApproval: return Code(rawValue: "awaiting_approval")
         case .blocked: return WaitCode.needs
+        case .delayed where task.code == .busy: return .busy
         case .delayed: return task.attempts > 0 || task.offers > 0 ? WaitCode.retryDelay : WaitCode.delay
         case .queued: break
         default: return Code(rawValue: task.state.rawValue)

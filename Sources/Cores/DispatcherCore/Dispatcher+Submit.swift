@@ -41,6 +41,22 @@ struct Submission: Sendable {
     var isRedrive = false
 }
 
+/// The room that a task takes; a plan's steps are tasks, too.
+struct RoomNeed: Sendable {
+    /// How many.
+    var tasks = 1
+    /// How large, roughly.
+    var bytes: Int
+
+    /// Of an intent with this input; a plan that begins later is a task already.
+    init(_ input: RawJSON?, isPlan: Bool, includesPlan: Bool) {
+        bytes = 1000 + (input?.bytes.count ?? 0)
+        guard isPlan, let input, case .array(let steps)? = JSONValue(input)["steps"] else { return }
+        tasks = steps.count + (includesPlan ? 1 : 0)
+        bytes += 1000 * steps.count + input.bytes.count
+    }
+}
+
 /// Acceptance (`topics/intents.md`, refusals): the checks in their order; the first that fails answers.
 extension Dispatcher {
     /// Takes an intent as it came.
@@ -240,38 +256,66 @@ extension Dispatcher {
         _ submission: Submission, _ owner: String, _ priority: Priority, _ capability: Int?
     ) throws(Refusal) {
         if submission.step != nil { return }
-        let scope = ScopedName(submission.key.workspace, owner)
-        if ownerCounts[scope] ?? 0 >= configuration.tasksPerOwner { throw busy("too many tasks of \(owner)") }
         if let capability, capabilities[capability].live >= configuration.tasksPerCapability {
             throw busy("too many tasks of \(submission.capability)")
         }
-        let part = [70, 85, 90, 100][priority.rank]
-        let size = 1000 + (submission.intent.input?.bytes.count ?? 0)
-        let quota = configuration.quota(of: scope.workspace)
-        let used = workspaceUse[scope.workspace] ?? WorkspaceUse()
-        if used.tasks >= quota.tasks {
-            throw busy("the workspace \(scope.workspace) has \(used.tasks) tasks, its quota")
-        }
-        if used.bytes + size > quota.taskBytes {
-            throw busy("the tasks of the workspace \(scope.workspace) take up its quota of \(quota.taskBytes) bytes")
-        }
-        func isFull() -> Bool {
-            tasks.count >= configuration.tasks * part / 100 || taskBytes + size > configuration.taskBytes * part / 100
-        }
-        if !isFull() { return }
+        let isPlan = submission.capability == Names.planCapability
+        let need = RoomNeed(submission.intent.input, isPlan: isPlan, includesPlan: true)
+        let scope = ScopedName(submission.key.workspace, owner)
+        if let lack = lackOfShare(scope, need) { throw busy(lack) }
+        if !isFull(priority, need) { return }
         if priority == .critical, let victim = lanes[submission.key.workspace]?.newestLow {
             metrics.shed += 1
             finish(victim, Ending(.rejected, ErrorBody(.busy, "gave way to a critical task")))
-            if !isFull() { return }
+            if !isFull(priority, need) { return }
         }
         throw busy("too many tasks")
     }
 
-    /// `busy` with the time after which it is worth asking again.
-    mutating func busy(_ message: String) -> Refusal {
+    /// Why an owner, or its workspace, may have no further tasks.
+    private func lackOfShare(_ owner: ScopedName, _ need: RoomNeed) -> String? {
+        if ownerCounts[owner] ?? 0 > configuration.tasksPerOwner - need.tasks {
+            return "too many tasks of \(owner.name)"
+        }
+        let quota = configuration.quota(of: owner.workspace)
+        let used = workspaceUse[owner.workspace] ?? WorkspaceUse()
+        if used.tasks > quota.tasks - need.tasks {
+            return "the workspace \(owner.workspace) has \(used.tasks) tasks; its quota is \(quota.tasks)"
+        }
+        if used.bytes > quota.taskBytes - need.bytes {
+            return "the tasks of the workspace \(owner.workspace) take up its quota of \(quota.taskBytes) bytes"
+        }
+        return nil
+    }
+
+    /// Whether further tasks would be more than a lane may fill.
+    private func isFull(_ priority: Priority, _ need: RoomNeed) -> Bool {
+        let part = [70, 85, 90, 100][priority.rank]
+        return tasks.count > configuration.tasks * part / 100 - need.tasks
+            || taskBytes > configuration.taskBytes * part / 100 - need.bytes
+    }
+
+    /// A plan whose delay or approval is over begins, once there is room for its steps.
+    mutating func beginPlan(_ task: TaskRecord) {
+        let need = RoomNeed(task.spec.input, isPlan: true, includesPlan: false)
+        let owner = ScopedName(task.spec.key.workspace, task.spec.owner)
+        if lackOfShare(owner, need) != nil || isFull(task.spec.priority, need) {
+            return delay(task.number, busyMs(), code: .busy)
+        }
+        transition(task.number, to: .running)
+        startPlan(task.number)
+    }
+
+    /// After how long it is worth asking again.
+    private mutating func busyMs() -> Int {
         let perSecond = max(1, metrics.endedPerSecond(at: now.monotonic))
         let base = min(60_000, max(1000, 1000 * tasks.count / perSecond))
-        let wait = base * generator.uniform(50...150) / 100
+        return base * generator.uniform(50...150) / 100
+    }
+
+    /// `busy` with the time after which it is worth asking again.
+    mutating func busy(_ message: String) -> Refusal {
+        let wait = busyMs()
         return Refusal(.busy, message, details: RawJSON { $0.object { $0.field("retry_after_ms", wait) } })
     }
 

@@ -186,8 +186,7 @@ extension Dispatcher {
             tasks[number]?.ready = now.clock(ready)
             transition(number, to: .delayed)
         } else if task.spec.isPlan {
-            transition(number, to: .running)
-            startPlan(number)
+            beginPlan(task)
         } else {
             transition(number, to: .queued)
         }
