@@ -165,6 +165,35 @@ import Wire
         #expect(bench.events(.circuitOpened).isEmpty)
     }
 
+    /// What says nothing neither opens a circuit that four failures have brought near to it, nor breaks their row.
+    @Test(arguments: ["canceled", "rejected", "busy", "rate_limited", "unsupported"])
+    func t1_68_whatSaysNothing(_ word: String) throws {
+        var bench = try Harness()
+        bench.online("e1")
+        func play(nothing bench: inout Harness, _ id: String) throws {
+            bench.intent(id)
+            let own = try bench.assignment("e1")
+            switch word {
+            case "canceled": bench.report("e1", own, #""type":"outcome","status":"canceled""#)
+            case "rejected": bench.fail("e1", own, code: "policy_rejected")
+            default: bench.refuse("e1", own, word, rest: #""retry_after_ms":100"#)
+            }
+            _ = try bench.command("task/cancel/\(id)", #"{"principal":"alice"}"#)
+            bench.card("e1", #"{"name":"c"}"#, rev: bench.messages.count + 2)
+            bench.advance(5000)
+        }
+        try self.play(&bench, "FFFF")
+        try play(nothing: &bench, "n1")
+        #expect(try state(&bench) == "closed")
+        try self.play(&bench, "F")
+        #expect(try state(&bench) == "open")
+        _ = try waitForProbe(&bench)
+        try play(nothing: &bench, "n2")
+        #expect(try state(&bench) == "half_open")
+        try self.play(&bench, "S")
+        #expect(try state(&bench) == "closed")
+    }
+
     @Test func t1_69_g14_openOverARestart() throws {
         var bench = try Harness()
         bench.online("e1")
@@ -183,6 +212,7 @@ import Wire
         #expect(bench.view("circuit/c/e1") != nil)
         bench.card("e1", #"{"name":"d"}"#, rev: 2)
         #expect(bench.view("circuit/c/e1") == nil)
+        #expect(!bench.core.circuits.keys.contains { $0.executor == "e1" })
     }
 
     @Test func t1_73_aCapabilityNeedsTwoExecutors() throws {

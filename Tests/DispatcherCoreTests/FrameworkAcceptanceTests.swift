@@ -97,6 +97,23 @@ import Wire
         #expect(epochs == [before.epoch])
     }
 
+    @Test func t0_06_anOfferThatIsMadeAnewMakesTheOldEpochStale() throws {
+        var bench = try Harness()
+        bench.online("e1")
+        bench.intent("t1")
+        let before = try bench.assignment("e1")
+        try bench.restart(after: 300)
+        _ = bench.assignments("e1")
+        bench.online("e2")
+        bench.advance(2000)
+        let next = try bench.assignment("e2")
+        #expect(next.task == "t1" && next.epoch > before.epoch)
+        bench.succeed("e1", before)
+        #expect(bench.result("t1") == nil && bench.events(.taskStaleResult).count == 1)
+        bench.succeed("e2", next)
+        #expect(bench.result("t1")?.attempts.map(\.epoch) == [next.epoch])
+    }
+
     @Test func t0_07_contractsThatDifferDoNotMix() throws {
         var bench = try Harness()
         bench.online("e1", #"{"name":"c","cost":{"fixed":9},"input_schema":{"type":"object"}}"#, rest: #""slots":4"#)
@@ -140,7 +157,7 @@ import Wire
         bench.advance(2000)
         #expect(bench.view("capability/c")?.text("/executors/0/executor") == "e1")
         bench.status("e1", "lost")
-        bench.advance(2000)
+        bench.advance(1000)
         #expect(bench.view("capability/c")?.at(pointer: "/executors") == .array([]))
         #expect(
             try bench.command("capability/can_execute/c").data.map { JSONValue($0).at(pointer: "/can") } == .bool(false)

@@ -207,6 +207,7 @@ import Wire
         #expect(try bench.command("task/assign/t9", right).code == .notFound)
         bench.status("e1", "online")
         let assignment = try bench.assignment("e1")
+        bench.accept("e1", assignment)
         let other = #"{"principal":"alice","executor":"p1"}"#
         let running = try bench.command("task/assign/t1", other)
         #expect(running.code == .notAssignable && running.data != nil)
@@ -243,10 +244,7 @@ import Wire
         bench.advance(1)
         #expect(bench.events(.executorOffline).count == 1)
         #expect(bench.events(.leaseRevoked).count == 2)
-        #expect(
-            bench.retained.contains {
-                $0.key.contains("alert/") && String(decoding: $0.value, as: UTF8.self).contains("2")
-            })
+        #expect(bench.view("alert/dispatcher.offline.main.e1")?.number("/count") == 2)
         #expect(bench.core.leases.isEmpty)
         #expect(bench.core.tasks.values.allSatisfy { $0.state == .queued })
         bench.beat("e1", seq: 2)
@@ -320,6 +318,20 @@ import Wire
         #expect(bench.result("t1") == nil)
         bench.succeed("e2", next)
         #expect(bench.result("t1")?.status == .success && bench.result("t1")?.executor == "e2")
+    }
+
+    @Test func t4_22_aReportOnTheGrantOfAnother() throws {
+        var bench = try Harness()
+        pull(&bench)
+        pull(&bench, "p2")
+        bench.intent("t1")
+        let own = try task(bench.claim("p1"))
+        bench.succeed("p2", own)
+        #expect(bench.result("t1") == nil && bench.core.leases.count == 1)
+        #expect(bench.events(.taskStaleResult).count == 1)
+        #expect(bench.work("p2") == [.beatAck(BeatAck(revoked: [LeasePair("t1", own.epoch)]))])
+        bench.succeed("p1", own)
+        #expect(bench.result("t1")?.executor == "p1")
     }
 
     @Test func t4_24_outputOfAFailure() throws {

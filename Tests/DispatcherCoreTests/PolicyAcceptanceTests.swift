@@ -120,6 +120,10 @@ import Wire
         waiting(&bench, "t1")
         waiting(&bench, "t2")
         bench.intent("t3", to: "b")
+        bench.workspace = "other"
+        let none = try bench.command("task/list/all", #"{"principal":"*","state":"awaiting_approval"}"#)
+        #expect(JSONValue(try #require(none.data)).at(pointer: "/items") == .array([]))
+        bench.workspace = "main"
         let list = try bench.command("task/list/all", #"{"principal":"*","state":"awaiting_approval"}"#)
         let tree = JSONValue(try #require(list.data))
         #expect(tree.text("/items/0/task") == "t1" && tree.text("/items/1/task") == "t2")
