@@ -24,7 +24,7 @@ import Wire
         var bench = try Harness()
         try bench.comparesReplay()
         bench.online("e1", once)
-        bench.intent("p", to: "plan", plan(["a"]))
+        bench.intent("p", to: "plan", plan(["a"], #""timeout_ms":60000"#))
         let own = try bench.assignment("e1")
         #expect(own.delivery == .atMostOnce)
         bench.accept("e1", own)
@@ -43,7 +43,7 @@ import Wire
         try bench.restart(connects: false)
         bench.echoes = false
         bench.connect()
-        bench.intent("t1", to: "a")
+        bench.intent("t1", to: "a", #"{"timeout_ms":60000}"#)
         bench.online("e1", once)
         bench.advance(2000)
         let own = try bench.assignment("e1")

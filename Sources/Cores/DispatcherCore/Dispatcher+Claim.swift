@@ -168,6 +168,8 @@ extension Dispatcher {
         }
         executors[executor].capabilities = []
         executors[executor].isCardless = false
+        // What waits for its capabilities is looked at again, and told what it waits for now.
+        dirtyExecutors.insert(executor)
     }
 
     /// The timer of an executor's parked claims.
