@@ -305,4 +305,25 @@ import Wire
         bench.succeed("e2", try bench.assignment("e2"))
         #expect(bench.result("t1")?.wastedCost == 70)
     }
+
+    // MARK: - Outcomes
+
+    @Test("A dead letter and a task in a reply stay within the size limit: the input gives way")
+    func theInputGivesWay() throws {
+        var bench = try Harness()
+        bench.online("e1")
+        let text = String(repeating: "x", count: 200_000)
+        bench.intent("t1", #"{"input":"\#(text)","retry":{"count":0}}"#)
+        let own = try bench.assignment("e1")
+        bench.report(
+            "e1", own, #""type":"outcome","status":"failed","output":"\#(text)","error":{"code":"odd"}"#)
+        let letter = try #require(bench.last("dead/c/t1"))
+        #expect(letter.count <= Limits.payload)
+        #expect(try DeadLetter(decoding: letter).input == nil)
+        let reply = try bench.command("task/get/t1", #"{"principal":"alice"}"#)
+        #expect(reply.encoded.count <= Limits.payload)
+        #expect(reply.data.flatMap { JSONValue($0).text("/result/error/code") } == "odd")
+        _ = try bench.command("task/redrive/t1", #"{"principal":"alice"}"#)
+        #expect(try bench.assignment("e1").input?.bytes.count == 200_002)
+    }
 }

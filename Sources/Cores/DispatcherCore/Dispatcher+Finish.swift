@@ -165,7 +165,9 @@ extension Dispatcher {
         guard let record = ended[number], record.isDead, undelivered.contains(Token.dead(number)),
             let raw = record.result, let result = try? TaskResult(raw)
         else { return }
-        let letter = DeadLetter(result: result, principal: record.spec.key.principal, input: record.spec.input)
+        var letter = DeadLetter(result: result, principal: record.spec.key.principal, input: record.spec.input)
+        // Result and input are each within the limit; where both are not, the input is left to `task/redrive`.
+        if letter.encoded.count > Limits.payload { letter.input = nil }
         let place = Topic.Place.dead(capability: record.spec.capability, id: record.spec.key.id)
         publish(record.spec.key.workspace, place, letter.encoded, token: Token.dead(number))
     }

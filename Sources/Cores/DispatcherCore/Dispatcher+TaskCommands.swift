@@ -30,7 +30,10 @@ extension Dispatcher {
         let found = try findTask(call)
         try permit(call, capability: found.spec.capability, isOwn: found.spec.owner == call.principal)
         switch call.verb {
-        case "get": return .done(rev: revision(found), data: object(found, withPayload: true))
+        case "get":
+            let whole = object(found, withPayload: true)
+            let fits = whole.bytes.count <= Limits.payload - Limits.envelope / 2
+            return .done(rev: revision(found), data: fits ? whole : object(found, withPayload: true, withInput: false))
         case "explain": return .done(data: explain(found))
         case "cancel": return try cancelTask(call, found)
         case "assign": return try assignTask(call, found)
@@ -63,7 +66,7 @@ extension Dispatcher {
     }
 
     /// A task in `data`; with input and result for `get`.
-    func object(_ found: FoundTask, withPayload: Bool = false) -> RawJSON {
+    func object(_ found: FoundTask, withPayload: Bool = false, withInput: Bool = true) -> RawJSON {
         RawJSON { writer in
             writer.object {
                 switch found {
@@ -73,7 +76,7 @@ extension Dispatcher {
                 }
                 write(found.spec, to: &$0)
                 guard withPayload else { return }
-                $0.field("input", found.spec.input)
+                if withInput { $0.field("input", found.spec.input) }
                 if case .ended(_, let record) = found { $0.field("result", record.result) }
             }
         }
