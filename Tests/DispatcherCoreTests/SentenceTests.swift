@@ -326,4 +326,18 @@ import Wire
         _ = try bench.command("task/redrive/t1", #"{"principal":"alice"}"#)
         #expect(try bench.assignment("e1").input?.bytes.count == 200_002)
     }
+
+    @Test("The outcome of a lost attempt that ended its task is not in the journal, and not confirmed")
+    func anOutcomeAfterTheLossThatEndedItsTask() throws {
+        var bench = try Harness()
+        bench.online("e1")
+        bench.intent("t1", #"{"delivery":"at_most_once","timeout_ms":60000}"#)
+        let own = try bench.assignment("e1")
+        bench.accept("e1", own)
+        bench.advance(30_000)
+        #expect(bench.result("t1")?.error?.code == .leaseExpired)
+        _ = bench.work("e1")
+        bench.send("beat/e1", #"{"boot":"b1","seq":1,"unconfirmed":[["t1",\#(own.epoch)]]}"#)
+        #expect(bench.work("e1") == [.beatAck(BeatAck(seq: 1, revoked: [LeasePair("t1", own.epoch)]))])
+    }
 }

@@ -244,7 +244,7 @@ extension Dispatcher {
             }
             if let record = ended[number] {
                 let isOwn = record.holder?.executor == name && record.spec.key.id == pair.task
-                if isOwn { ack.confirmed.append(pair) } else { ack.revoked.append(pair) }
+                if isOwn, !endedByLoss(number) { ack.confirmed.append(pair) } else { ack.revoked.append(pair) }
             } else if let lease = leases[number] {
                 let isOwn = lease.executor == executor && lease.epoch == pair.epoch
                 if isOwn { ack.resend.append(pair) } else { ack.revoked.append(pair) }

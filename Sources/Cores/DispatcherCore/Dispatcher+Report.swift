@@ -123,13 +123,17 @@ extension Dispatcher {
     /// An outcome that is in the journal already; one of an attempt that was lost for good is not, and is stale.
     private mutating func answerRepeated(_ executor: Int, _ id: String, _ report: Report, _ number: Int) {
         let pair = LeasePair(id, report.epoch)
-        let lost: [Code] = [.leaseExpired, .executorLost, .poison]
-        let wasLost = ended[number]?.code.map(lost.contains) ?? false
-        if report.type == .outcome, !wasLost {
+        if report.type == .outcome, !endedByLoss(number) {
             sendAck(executor, BeatAck(confirmed: [pair]))
         } else {
             answerStale(executor, id, report)
         }
+    }
+
+    /// Whether a task ended because its last holder was lost: what that one still reports is not in the journal.
+    func endedByLoss(_ number: Int) -> Bool {
+        let lost: [Code] = [.leaseExpired, .executorLost, .poison]
+        return ended[number]?.code.map(lost.contains) ?? false
     }
 
     /// Takes a report of the present holder, or of the last one of a task nobody holds.
