@@ -340,4 +340,15 @@ import Wire
         bench.send("beat/e1", #"{"boot":"b1","seq":1,"unconfirmed":[["t1",\#(own.epoch)]]}"#)
         #expect(bench.work("e1") == [.beatAck(BeatAck(seq: 1, revoked: [LeasePair("t1", own.epoch)]))])
     }
+
+    @Test("An executor's own word for too long is a timeout by its class")
+    func tooLongByItsClass() throws {
+        var bench = try Harness()
+        bench.online("e1")
+        bench.intent("t1", #"{"retry":{"count":1,"delay_ms":0}}"#)
+        for _ in 0..<2 {
+            bench.fail("e1", try bench.assignment("e1"), code: "slow", rest: #""class":"timeout""#)
+        }
+        #expect(bench.result("t1")?.status == .timeout)
+    }
 }

@@ -239,7 +239,7 @@ extension Dispatcher {
         guard let task = tasks[number] else { return }
         let attempt = runs[number]?.history.last
         let wasLost = error.code == .executorLost || error.code == .leaseExpired
-        if error.code == .executionTimeout {
+        if error.code == .executionTimeout || error.errorClass == .timeout {
             return finish(number, Ending(.timeout, error, output: output, attempt: attempt))
         }
         if task.spec.retryCount == 0 || wasLost {
