@@ -351,4 +351,18 @@ import Wire
         }
         #expect(bench.result("t1")?.status == .timeout)
     }
+
+    @Test("The output of a failure is kept, though no time is left for another try")
+    func theOutputOfTheLastFailure() throws {
+        var bench = try Harness()
+        bench.online("e1", #"{"name":"c","expected_ms":5000}"#)
+        bench.intent("t1", #"{"deadline_ms":8000,"retry":{"delay_ms":0}}"#)
+        let own = try bench.assignment("e1")
+        bench.advance(1500)
+        bench.accept("e1", own)
+        bench.advance(4000)
+        bench.report("e1", own, #""type":"outcome","status":"failed","output":{"seen":1},"error":{"code":"odd"}"#)
+        let result = try #require(bench.result("t1"))
+        #expect(result.error?.code == .attemptsExhausted && result.output?.text == #"{"seen":1}"#)
+    }
 }

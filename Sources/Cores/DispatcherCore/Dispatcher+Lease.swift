@@ -220,12 +220,14 @@ extension Dispatcher {
     }
 
     /// T13, T14, T15: waits for the next try, or ends when there is no time for one.
-    mutating func retry(_ number: Int, _ error: ErrorBody, retryAfterMs: Int?, wasLost: Bool = false) {
+    mutating func retry(
+        _ number: Int, _ error: ErrorBody, retryAfterMs: Int?, wasLost: Bool = false, output: RawJSON? = nil
+    ) {
         guard let task = tasks[number] else { return }
         let backoff = Backoff(delayMs: task.spec.retryDelayMs, maxDelayMs: task.spec.retryMaxDelayMs)
         let tries = wasLost ? Backoff.tries(afterLosses: Int(task.lost)) : Int(task.tries)
         let wait = backoff.wait(after: tries, atLeast: retryAfterMs, using: &generator)
-        if now.monotonic + wait + fastest(task) > task.deadline { return exhaust(number, error) }
+        if now.monotonic + wait + fastest(task) > task.deadline { return exhaust(number, error, output: output) }
         event(.taskRetrying, of: task.spec) {
             $0.field("code", error.code.rawValue)
             $0.field("delay_ms", wait)

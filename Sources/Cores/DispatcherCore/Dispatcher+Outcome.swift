@@ -96,7 +96,7 @@ extension Dispatcher {
             } else if !hasTry(number) {
                 exhaust(number, error, output: output)
             } else {
-                retry(number, error, retryAfterMs: error.retryAfterMs)
+                retry(number, error, retryAfterMs: error.retryAfterMs, output: output)
             }
         }
     }
