@@ -115,6 +115,16 @@ import Wire
         #expect(try bench.command("task/approve/t1", #"{"principal":"alice"}"#).code == .approvalExpired)
     }
 
+    @Test func aDecisionAfterTheDeadline() throws {
+        var bench = try bench(approval)
+        bench.intent("t1", #"{"deadline_ms":60000}"#)
+        bench.advance(60_000)
+        #expect(bench.result("t1")?.status == .timeout && bench.result("t1")?.error?.code == .expired)
+        #expect(try bench.command("task/approve/t1", #"{"principal":"alice"}"#).code == .approvalExpired)
+        bench.intent("t2", to: "b")
+        #expect(try bench.command("task/approve/t2", #"{"principal":"alice"}"#).code == .notAssignable)
+    }
+
     @Test func t1_91_listOfTheUndecided() throws {
         var bench = try bench(approval)
         waiting(&bench, "t1")

@@ -93,6 +93,8 @@ extension Dispatcher {
         guard let record = ended[number] else { return Refusal(.notFound, "no such task") }
         switch record.code {
         case .approvalExpired?: return Refusal(.approvalExpired, "nobody decided in time")
+        case .expired? where record.attempts == 0 && !record.isApproved:
+            return Refusal(.approvalExpired, "its deadline passed before anybody decided")
         case .approvalDenied?: return approve ? Refusal(.conflictRev, "the task was denied") : nil
         default:
             guard record.isApproved else { return Refusal(.notAssignable, "the task needed no approval") }
