@@ -65,6 +65,16 @@ import Wire
         #expect(try gaps(bench).count == 2)
     }
 
+    @Test("Who was up, and died before it recorded anything, misses what came since")
+    func firstUp() throws {
+        let bench = try Bench()
+        let since = bench.wall
+        bench.wait(5000)
+        try bench.restart(sessionLost: true)
+        let gap = try #require(try gaps(bench).first)
+        #expect(gap.reason == .sessionLost && gap.from == since && gap.to == bench.wall)
+    }
+
     @Test("A session that is there but never had its subscriptions is a gap, also when another process finds it")
     func doubtfulSession() throws {
         let bench = try Bench()
@@ -103,6 +113,28 @@ import Wire
         bench.files.room = nil
         bench.wait(30_000)
         #expect(try gaps(bench).filter { $0.reason == .sessionLost }.count == 1)
+    }
+
+    @Test("A lost session is not forgotten before the turn is over in which it was stated")
+    func statedWithinATurn() throws {
+        let bench = try Bench()
+        bench.result("t1")
+        bench.wait(10_000)
+        bench.disconnect()
+        bench.loseSession()
+        bench.dropsSubscriptions = true
+        bench.connect()
+        bench.dropsSubscriptions = false
+        let numbers = try #require(bench.published.last { $0.topic == "_sys/martlet1/metrics/monitor" })
+        var effects: [ServiceEffect] = []
+        let own = InboundMessage(topic: numbers.topic, payload: numbers.payload, retained: true)
+        bench.core.handle(.message(own), at: bench.now, emitting: &effects)
+        bench.core.handle(.wake, at: bench.now, emitting: &effects)
+        let stated = effects.filter { if case .archive(.record) = $0 { true } else { false } }
+        #expect(!stated.isEmpty)
+        #expect(!effects.contains { if case .append = $0 { true } else { false } })
+        bench.wait(1000)
+        #expect(bench.core.session.since == nil)
     }
 
     @Test("What a full disk did not take is stated by the next process, when this one dies before it could")

@@ -48,7 +48,7 @@ extension MonitorCore {
     private mutating func opened(_ state: JSONValue, _ digests: [UInt64], _ now: Now) {
         for digest in digests { _ = recent.insert(digest) }
         takeSize(state)
-        heardAt = state["last_at"]?.stringValue.flatMap { WallTime(rfc3339: $0) }
+        heardAt = state["last_at"]?.stringValue.flatMap { WallTime(rfc3339: $0) } ?? firstUpAt
         // What could not be written before this process began, and was not stated.
         if let since = writing.since { stateUnwritten(since, count: nil, now) }
         // Copies of what was recorded last may still come.

@@ -8,6 +8,7 @@ extension MonitorCore {
     /// States that something is missing.
     mutating func state(_ gap: HistoryGap, of subject: String, _ now: Now) {
         totals.gaps += 1
+        statedAt = now.monotonic
         var record = HistoryRecord(.gap, at: now.wall, workspace: Names.systemWorkspace, subject: subject)
         record.type = subject
         record.code = gap.reason.rawValue
@@ -66,10 +67,12 @@ extension MonitorCore {
         effects.append(.append(MonitorCore.sessionRecord(nil)))
     }
 
-    /// A gap is in the history once the turn in which it was stated is over, unless the disk took nothing.
-    mutating func confirmStatements(_ input: ServiceInput) {
+    /// A gap is in the history once the turn in which it was stated is over, unless the disk took nothing: that is the
+    /// first thing told in the next turn. All inputs of a turn have one time.
+    mutating func confirmStatements(_ input: ServiceInput, _ now: Now) {
         var isWritten = true
         if case .archive(.lost) = input { isWritten = false }
+        guard !isWritten || now.monotonic > statedAt else { return }
         if session.isStated, isWritten { clearSession() }
         if writing.isStated, isWritten {
             writing.since = nil

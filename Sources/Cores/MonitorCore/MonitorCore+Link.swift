@@ -11,7 +11,11 @@ extension MonitorCore {
         nextTick = now.monotonic
         nextNumbers = now.monotonic
         doubt(now)
-        heardAt = heardAt ?? now.wall
+        if heardAt == nil {
+            heardAt = now.wall
+            firstUpAt = now.wall
+            effects.append(.append(MonitorCore.firstRecord(now.wall)))
+        }
         // Comes back only if the session has its subscriptions from before.
         publishNumbers(now, retain: false)
         // Who reads that it is up may rely on it: what is sent from now on is recorded.

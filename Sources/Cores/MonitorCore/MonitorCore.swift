@@ -29,10 +29,15 @@ public struct MonitorCore: Service {
     var cursors: [String: Int] = [:]
     /// What the latest recorded message told of, or when the first connection stood: nothing before is missing.
     var heardAt: WallTime?
+    /// When the first connection of all stood, in the journal: whoever dies before it has recorded anything has still
+    /// told that it is up.
+    var firstUpAt: WallTime?
     /// Whether the broker kept everything while this was away.
     var session = SessionDoubt()
     /// Since when records are gone that the disk did not take.
     var writing = WriteDoubt()
+    /// The turn in which a gap was handed to the history last.
+    var statedAt = MonotonicTime(milliseconds: 0)
     /// What could not be written, until that can be stated.
     var unwritten: Unwritten?
     /// What the cards say.
@@ -76,7 +81,7 @@ public struct MonitorCore: Service {
 
     /// Takes one input and appends what is to be done.
     public mutating func handle(_ input: ServiceInput, at now: Now, emitting output: inout [ServiceEffect]) {
-        if session.isStated || writing.isStated { confirmStatements(input) }
+        if session.isStated || writing.isStated { confirmStatements(input, now) }
         switch input {
         case .started: start(now)
         case .connected: connect(now)
@@ -128,8 +133,8 @@ public struct MonitorCore: Service {
     /// Between two publications of the monitor's own numbers, of one summary, and of the text file.
     static let numbersEveryMs = 10_000
 
-    // The journal: the number of the start, and since when something may be missing, are all that must be remembered
-    // besides the history.
+    // The journal: the number of the start, the moment of the first connection, and since when something may be missing,
+    // are all that must be remembered besides the history.
 
     private static func termRecord(_ term: Int) -> [UInt8] {
         RawJSON { writer in
@@ -150,6 +155,7 @@ public struct MonitorCore: Service {
             guard let number = value["term"]?.intValue else { throw JournalError("a term without its number") }
             term = number
         case "unwritten": writing.since = value["since"]?.stringValue.flatMap { WallTime(rfc3339: $0) }
+        case "first": firstUpAt = value["since"]?.stringValue.flatMap { WallTime(rfc3339: $0) }
         case "session": session.since = value["since"]?.stringValue.flatMap { WallTime(rfc3339: $0) }
         default: throw JournalError("an unknown form")
         }
@@ -160,6 +166,9 @@ public struct MonitorCore: Service {
 
     /// Since when records are gone; without a time: that is stated.
     static func writingRecord(_ since: WallTime?) -> [UInt8] { doubtRecord("unwritten", since) }
+
+    /// Since when something can be missing at all.
+    static func firstRecord(_ at: WallTime) -> [UInt8] { doubtRecord("first", at) }
 
     private static func doubtRecord(_ kind: String, _ since: WallTime?) -> [UInt8] {
         RawJSON { writer in
@@ -173,6 +182,7 @@ public struct MonitorCore: Service {
     /// Writes what gives this state again.
     public func snapshot(_ emit: ([UInt8]) -> Void) {
         emit(MonitorCore.termRecord(term))
+        if let firstUpAt { emit(MonitorCore.firstRecord(firstUpAt)) }
         if let since = session.since { emit(MonitorCore.sessionRecord(since)) }
         if let since = writing.since { emit(MonitorCore.writingRecord(since)) }
     }
@@ -205,7 +215,7 @@ struct SessionDoubt: Hashable, Sendable {
     /// Connections of this process, and for how many of them subscriptions were sent.
     var connections = 0
     var subscriptions = 0
-    /// Whether the gap was handed to the history in the turn before.
+    /// Whether the gap was handed to the history, and it is not known yet whether it holds it.
     var isStated = false
 }
 
@@ -213,7 +223,7 @@ struct SessionDoubt: Hashable, Sendable {
 struct WriteDoubt: Hashable, Sendable {
     /// From when on; in the journal until it is stated.
     var since: WallTime?
-    /// Whether the gap was handed to the history in the turn before.
+    /// Whether the gap was handed to the history, and it is not known yet whether it holds it.
     var isStated = false
 }
 
