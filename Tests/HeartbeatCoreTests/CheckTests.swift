@@ -116,6 +116,9 @@ import Wire
         }
         rig.finish("disk", "{}")
         #expect(rig.check("disk")?.health?.last?.message == "/disk/used is not in the output")
+        rig.pass(30_000)
+        rig.finish("disk", #"{"disk":{"used":79}}"#)
+        #expect(rig.check("disk")?.health?.status == .ok, "what was not there has passed no limit")
     }
 
     @Test("Hysteresis: three bad results in a row, two good ones")

@@ -61,7 +61,8 @@ struct HealthRecord: Hashable, Sendable {
         found.message = output["message"]?.stringValue.map(HealthRecord.short)
         for (number, threshold) in rules.thresholds.enumerated() {
             let (level, text) = threshold.level(in: output, before: levels[number] ?? .ok)
-            levels[number] = level == .ok ? nil : level
+            // A number that is not there is an error, but has passed no limit.
+            if threshold.number(in: output) != nil { levels[number] = level == .ok ? nil : level }
             guard level > found.status else { continue }
             found.status = level
             found.message = text
@@ -86,8 +87,9 @@ struct HealthRecord: Hashable, Sendable {
 extension CheckThreshold {
     /// The level of a number of an output, and why. A level that was raised ends only past its limit by `clear_by`.
     func level(in output: JSONValue, before: CheckStatus) -> (CheckStatus, String?) {
-        let found = path.hasPrefix("/") ? output.at(pointer: path) : output[path]
-        guard let found, let number = found.doubleValue else { return (.error, "\(path) is not in the output") }
+        guard let found = number(in: output), let number = found.doubleValue else {
+            return (.error, "\(path) is not in the output")
+        }
         let spelled = RawJSON { found.write(to: &$0) }.text
         for (level, limit) in [(CheckStatus.error, error), (.warning, warning)] {
             guard let limit, let bound = limit.doubleValue else { continue }
@@ -107,6 +109,12 @@ extension CheckThreshold {
             }
         }
         return (.ok, nil)
+    }
+
+    /// The number that it watches.
+    func number(in output: JSONValue) -> JSONValue? {
+        let found = path.hasPrefix("/") ? output.at(pointer: path) : output[path]
+        return found?.doubleValue == nil ? nil : found
     }
 }
 
