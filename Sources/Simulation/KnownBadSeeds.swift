@@ -35,5 +35,15 @@ public enum KnownBadSeeds {
             service: "dispatcher", seed: 2652,
             found: "a circuit stayed open by as much as the calendar was set back in a restart"),
         Entry(service: "scheduler", seed: 36, found: "a slot had two ends"),
+        Entry(
+            service: "scheduler", seed: 740, found: "one that stood still decided before it read that it was taken over"
+        ),
+        Entry(
+            service: "scheduler", seed: 1271, found: "an own record of an earlier connection was taken for this one's"),
+        Entry(
+            service: "heartbeat", seed: 1251,
+            found: "who was stale before a reconnect was offline before it could be heard"),
+        Entry(service: "monitor", seed: 155, found: "who died before it recorded anything stated no gap"),
+        Entry(service: "monitor", seed: 265, found: "a lost session was forgotten before the gap was written"),
     ]
 }

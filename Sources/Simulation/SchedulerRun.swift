@@ -247,7 +247,7 @@ public final class SchedulerRun<S: Service> {
         let topic = Topic.system(.service(name: "scheduler", instance: "scheduler")).name
         let shown = world.broker.retained.first { $0.topic == topic }
         if let record = shown.flatMap({ try? ServiceRecord(decoding: $0.payload) }), record.state == .up,
-            record.term > olderTerm
+            record.term > olderTerm, !scheduler.isFrozen
         {
             scheduler.crashNext = nil
             return node.thaw()
@@ -255,9 +255,9 @@ public final class SchedulerRun<S: Service> {
         world.after(1000) { [weak self, weak node] in node.map { self?.goOn($0) } }
     }
 
-    /// What would take the newer one's record from an older one that goes on.
+    /// What would take the newer one's record from an older one that goes on, or keep the newer one from putting it right.
     private func hidesNewer(_ fault: Fault) -> Bool {
-        [.kill, .crash, .cut, .brokerRestart].contains(fault) && older.contains { !$0.isFrozen }
+        [.kill, .crash, .freeze, .cut, .brokerRestart].contains(fault) && older.contains { !$0.isFrozen }
     }
 
     private func watch(_ node: ServiceNode<S>) {

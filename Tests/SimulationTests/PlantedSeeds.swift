@@ -9,13 +9,13 @@ enum PlantedSeeds {
         .ignoresWills: 3, .neverRepublishes: 3,
     ]
     private static let ofTheScheduler: [SchedulerMutant: UInt64] = [
-        .forgetsAppend: 3, .forgetsCursor: 3, .speaksBeforeSync: 14, .neverRepublishes: 2,
+        .forgetsAppend: 3, .forgetsCursor: 3, .speaksBeforeSync: 42, .neverRepublishes: 2,
     ]
     private static let ofHeartbeat: [HeartbeatMutant: UInt64] = [
-        .forgetsAppend: 3, .dropsAlerts: 2, .judgesBeforeReading: 9,
+        .forgetsAppend: 3, .dropsAlerts: 2, .judgesBeforeReading: 17,
     ]
     private static let ofTheMonitor: [MonitorMutant: UInt64] = [
-        .forgetsGap: 7, .forgetsLoss: 115, .forgetsDigests: 19, .keepsTornEnd: 3, .speaksBeforeSync: 13,
+        .forgetsGap: 7, .forgetsLoss: 118, .forgetsDigests: 19, .keepsTornEnd: 3, .speaksBeforeSync: 13,
         .forgetsWindow: 3, .trustsSession: 212,
     ]
 
