@@ -224,6 +224,8 @@ public struct ServiceRecord: Hashable, Sendable {
     public var boot: String
     /// When it started.
     public var since: WallTime
+    /// Rises with each publication of a boot; a scheduler and a heartbeat wait for their own to come back.
+    public var rev: Int?
     /// Limits that clients may want to know, in their units.
     public var limits: RawJSON?
     /// Optional behaviour that is on.
@@ -265,6 +267,7 @@ extension ServiceRecord: WireReadable, WireWritable {
             case "term": term = try reader.int(in: 0...JSONLimits.largestInteger)
             case "boot": boot = try reader.name()
             case "since": since = try reader.instant()
+            case "rev": rev = try reader.int(in: 0...JSONLimits.largestInteger)
             case "limits": limits = reader.raw()
             case "features": features = try reader.strings(limit: Limits.key, count: Limits.labels)
             case "workspaces": workspaces = try reader.names(count: Limits.page)
@@ -283,6 +286,7 @@ extension ServiceRecord: WireReadable, WireWritable {
             $0.field("term", term)
             $0.field("boot", boot)
             $0.field("since", since)
+            $0.field("rev", rev)
             $0.field("limits", limits)
             $0.field("features", features)
             if !workspaces.isEmpty { $0.field("workspaces", workspaces) }

@@ -19,6 +19,8 @@ final class Rig {
     var logged: [[UInt8]] = []
     var replies: [String: Reply] = [:]
     var isConnected = false
+    /// Whether what is retained is still coming: the own record comes last.
+    private var isConnecting = false
     /// Whether the own metrics come back at once.
     var returnsMetrics = true
     /// Whether the dispatcher accepts intents at once.
@@ -70,6 +72,7 @@ final class Rig {
         case .reply: replies[message.topic] = try? Reply(decoding: message.payload)
         case .metrics: if returnsMetrics { answers.append(echo) }
         case .liveness, .check, .alert: answers.append(echo)
+        case .service: if !isConnecting { answers.append(echo) }
         default: break
         }
     }
@@ -77,7 +80,9 @@ final class Rig {
     /// The link comes up: what is retained comes again, the own record last.
     func connect() {
         isConnected = true
+        isConnecting = true
         give(.connected)
+        isConnecting = false
         for (topic, payload) in retained.sorted(by: { $0.key < $1.key }) where !topic.contains("/service/heartbeat/") {
             give(.message(InboundMessage(topic: topic, payload: payload, retained: true)))
         }

@@ -32,12 +32,12 @@ final class Bench {
     var retained: [String: [UInt8]] = [:]
     var notes: [Published] = []
     var quits = 0
+    /// How often it said that it is ready.
+    var readies = 0
     var dispatcher = Dispatcher.accepts
     /// Whether invariants are checked after each input; with thousands of schedules that takes its time.
     var checksInvariants = true
     var isConnected = false
-    /// Whether the own metrics come back at once.
-    var returnsMetrics = true
     /// Whether its own record comes back at once.
     var returnsRecords = true
     /// Runs the dispatcher has accepted; a repeated one is a duplicate.
@@ -78,10 +78,6 @@ final class Bench {
     func connect() {
         isConnected = true
         give(.connected)
-        for (topic, payload) in retained.sorted(by: { $0.key < $1.key })
-        where topic.contains("/status") || topic.contains("/liveness/") {
-            give(.message(InboundMessage(topic: topic, payload: payload, retained: true)))
-        }
     }
 
     func disconnect() {
@@ -96,12 +92,17 @@ final class Bench {
         case .subscribe(let list) where list.contains { $0.filter.contains("/service/") }: takeViews(list)
         case .log(let event): logs.append(event)
         case .quit: quits += 1
+        case .ready: readies += 1
         default: break
         }
     }
 
-    /// Own views come as they are subscribed to, before the own record.
+    /// What is retained comes as it is subscribed to, before the own record; own views only when they are asked for there.
     private func takeViews(_ list: [Subscription]) {
+        for (topic, payload) in retained.sorted(by: { $0.key < $1.key })
+        where topic.contains("/status") || topic.contains("/liveness/") || topic.contains("/service/heartbeat") {
+            give(.message(InboundMessage(topic: topic, payload: payload, retained: true)))
+        }
         guard list.contains(where: { $0.filter.hasSuffix("/schedule/+") }) else { return }
         for (topic, payload) in retained.sorted(by: { $0.key < $1.key }) where topic.contains("/schedule/") {
             give(.message(InboundMessage(topic: topic, payload: payload, retained: true)))
@@ -133,8 +134,6 @@ final class Bench {
         case .service:
             // The own record comes back behind all that is retained.
             if returnsRecords { answers.append(InboundMessage(topic: message.topic, payload: message.payload)) }
-        case .metrics:
-            if returnsMetrics { answers.append(InboundMessage(topic: message.topic, payload: message.payload)) }
         case .notify: notes.append(Published(topic: message.topic, message: message, at: wall))
         default: break
         }

@@ -42,6 +42,18 @@ import Wire
         #expect(quits(["office"], term: 9).status == nil)
     }
 
+    @Test("A heartbeat that serves other workspaces says nothing of a target") func foreignHeartbeat() {
+        for (workspaces, word) in [(["lab"], "SCHEDULE_TRIGGERED"), (["lab", "main"], "MISFIRED_SKIPPED target")] {
+            let bench = Bench()
+            bench.put("s", "cron", #"{"expr":"0 9 * * *"}"#)
+            let payload = record(term: 1, workspaces: workspaces)
+            let topic = "_sys/martlet1/service/heartbeat/heartbeat-2"
+            bench.give(.message(InboundMessage(topic: topic, payload: payload, retained: true)))
+            bench.until("2026-11-20T09:02:00Z")
+            #expect(bench.slotsTold == [word], "\(workspaces)")
+        }
+    }
+
     @Test("A cell listens to its own workspaces alone") func filters() {
         var settings = SchedulerSettings()
         settings.serve(["lab", "shop"], as: "scheduler-1")

@@ -88,7 +88,12 @@ import Wire
         let state = try bench.state("s")
         #expect(state.status == .disabled && state.reason == "completed" && state.nextRunAt == nil)
         #expect(state.runCount == 1 && state.last?.status == .success)
+        // Without a connection its view could not be cleared.
+        bench.disconnect()
         bench.pass(86_400_000)
+        #expect(bench.retained["main/martlet1/schedule/s"] != nil)
+        bench.connect()
+        bench.pass(1000)
         #expect(bench.command("get", "s")?.code == .notFound)
         #expect(bench.told.last == "SCHEDULE_DELETED keep_ms")
         #expect(bench.retained["main/martlet1/schedule/s"] == nil)

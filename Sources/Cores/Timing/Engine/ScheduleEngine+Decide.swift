@@ -10,7 +10,8 @@ extension ScheduleEngine {
     mutating func decide(_ record: inout ScheduleRecord, _ now: Now) {
         switch record.status {
         case .disabled:
-            if let since = record.disabledAt, now.wall >= since + record.policy.keepMs {
+            // Its view and notes can be cleared only now.
+            if isReady, let since = record.disabledAt, now.wall >= since + record.policy.keepMs {
                 remove(record, actor: settings.principal, reason: "keep_ms", now)
             }
         case .paused:
@@ -307,7 +308,7 @@ extension ScheduleEngine {
     private func targetGate(_ record: ScheduleRecord) -> GateVerdict {
         // A check finds out about its target: no gate.
         if record.definition.isForAny || settings.role == .heartbeat { return .open }
-        let verdict = verdict(target(record))
+        let verdict = verdict(target(record), in: record.key.workspace)
         switch verdict {
         case Verdict.ready.rawValue, Verdict.running.rawValue, Verdict.busy.rawValue: return .open
         default: return .waits(.target, verdict: verdict)
@@ -318,9 +319,9 @@ extension ScheduleEngine {
         targets[ScheduleKey(workspace: record.key.workspace, name: record.definition.agent)] ?? TargetState()
     }
 
-    /// What is thought of a target: heartbeat's word while there is a heartbeat, else its own status.
-    func verdict(_ target: TargetState) -> String {
-        if !heartbeats.isEmpty { return (target.verdict ?? .unknown).rawValue }
+    /// What is thought of a target: heartbeat's word while there is one that serves the workspace, else its own status.
+    func verdict(_ target: TargetState, in workspace: String) -> String {
+        if heartbeats.values.contains(where: { $0.serves(workspace) }) { return (target.verdict ?? .unknown).rawValue }
         guard let status = target.status else { return Verdict.unknown.rawValue }
         return status == .online ? Verdict.ready.rawValue : status.rawValue
     }
@@ -358,7 +359,7 @@ extension ScheduleEngine {
         case .lastStatus: return record.last.map { .string($0.status.rawValue) } ?? .null
         case .agentStatus:
             let isKnown = target.status != nil || target.verdict != nil
-            return isKnown && !record.definition.isForAny ? .string(verdict(target)) : .null
+            return isKnown && !record.definition.isForAny ? .string(verdict(target, in: record.key.workspace)) : .null
         case .deferred: return .bool(open.deferred != nil)
         case .sessionActive: return .bool(target.isOnline)
         case .environment: return .string(settings.environment)

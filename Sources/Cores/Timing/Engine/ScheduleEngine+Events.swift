@@ -265,8 +265,6 @@ extension ScheduleEngine {
     /// Lets the metrics go out with this turn.
     public mutating func publishMetricsSoon(_ now: Now) { nextMetrics = now.monotonic }
 
-    var metricsTopic: String { Topic.system(.metrics(name: settings.role.service, instance: settings.cell)).name }
-
     mutating func flushMetrics(_ now: Now) {
         guard isConnected, now.monotonic >= nextMetrics else { return }
         nextMetrics = now.monotonic + (settings.role == .scheduler ? 10_000 : 5000)
@@ -274,8 +272,10 @@ extension ScheduleEngine {
         metricsSent = SentMetrics(number: number, at: now.monotonic)
         var writer = JSONWriter()
         writer.object {
-            $0.field("term", term)
-            $0.field("seq", number)
+            if settings.role == .heartbeat {
+                $0.field("term", term)
+                $0.field("seq", number)
+            }
             for (name, number) in ownMetrics { $0.field(name, number) }
             $0.field("uptime_ms", max(0, now.wall - startedAt))
             $0.field("journal_writable", isJournalWritable ? 1 : 0)
@@ -291,7 +291,8 @@ extension ScheduleEngine {
             $0.field("results_total", totals.results)
             $0.field("refused_total", totals.refused)
         }
+        let topic = Topic.system(.metrics(name: settings.role.service, instance: settings.cell)).name
         effects.append(
-            .publish(OutboundMessage(topic: metricsTopic, payload: writer.bytes, atLeastOnce: false, retain: true)))
+            .publish(OutboundMessage(topic: topic, payload: writer.bytes, atLeastOnce: false, retain: true)))
     }
 }

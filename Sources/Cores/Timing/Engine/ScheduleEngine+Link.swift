@@ -50,10 +50,15 @@ extension ScheduleEngine {
         isReady = false
         drain = nil
         readyBy = now.monotonic + ScheduleEngine.readyWithinMs
+        // What is retained comes anew: what was cleared meanwhile does not.
+        targets.removeAll()
+        heartbeats.removeAll()
         nextMetrics = now.monotonic
         // The own record comes back behind all that is retained: also behind that of a process which has taken over.
         effects.append(.subscribe(subscriptions))
         publishRecord(state: .up)
+        readyRev = recordRev
+        hasStaleRecord = false
         if !isAdopting { effects.append(.subscribe(ownViews)) }
         outbox.resend()
     }
@@ -111,7 +116,6 @@ extension ScheduleEngine {
         if settings.role == .scheduler {
             add(["executor", "+", "status"], retained: true)
             list.append(Subscription(filter: "\(system)/service/heartbeat/+", wantsRetained: true))
-            list.append(Subscription(filter: metricsTopic, wantsRetained: false, atLeastOnce: false))
         } else {
             add(["executor", "+", "+"], retained: true)
             add(["beat", "+"], retained: false)
@@ -217,7 +221,6 @@ extension ScheduleEngine {
             guard topic.place == settings.role.view(name) else { return }
             takeView(ScheduleKey(workspace: topic.workspace, name: name), message.payload, now)
         case .service(let name, let instance): takeService(name, instance, message.payload, now)
-        case .metrics: if message.topic == metricsTopic { takeOwnMetrics(message.payload) }
         default: return
         }
     }
@@ -255,7 +258,7 @@ extension ScheduleEngine {
     private mutating func takeService(_ name: String, _ instance: String, _ payload: [UInt8], _ now: Now) {
         let record = payload.isEmpty ? nil : try? ServiceRecord(decoding: payload)
         if name == "heartbeat" {
-            if record?.state == .up { heartbeats.insert(instance) } else { heartbeats.remove(instance) }
+            heartbeats[instance] = record?.state == .up ? record : nil
             judgeWaiting(now)
         }
         guard name == settings.role.service else { return }
@@ -266,7 +269,7 @@ extension ScheduleEngine {
             publishRecord(state: .down, reason: "superseded")
             effects.append(.quit(status: 78, reason: reason))
         } else if let record, record.boot == settings.boot, record.state == .up {
-            becomeReady(now)
+            takeOwnRecord(record.rev ?? 0, now)
         } else if instance == settings.instance, isConnected, !isEnding {
             // A late Will, or a stranger's word.
             publishRecord(state: .up)
@@ -274,24 +277,35 @@ extension ScheduleEngine {
     }
 
     /// What was due by now should have been done before: the process stood still, and another may have taken over that
-    /// is in the inbox yet. Own metrics are sent to come back behind it.
+    /// is in the inbox yet. The own record is sent to come back behind it.
     mutating func noteLateness(_ now: Now) {
-        guard isConnected, drain == nil, let due = nextWake, now.monotonic - due > ScheduleEngine.latestTurnMs else {
-            return
-        }
-        drain = Drain(after: metricsSent?.number ?? 0, by: now.monotonic + ScheduleEngine.readyWithinMs)
-        publishMetricsSoon(now)
+        guard isConnected, !isEnding, drain == nil, let due = nextWake,
+            now.monotonic - due > ScheduleEngine.latestTurnMs
+        else { return }
+        publishRecord(state: .up)
+        drain = Drain(rev: recordRev, by: now.monotonic + ScheduleEngine.readyWithinMs)
     }
 
     /// A turn that is later than this is late.
     static let latestTurnMs = 200
 
-    private mutating func takeOwnMetrics(_ payload: [UInt8]) {
-        guard let drain, let raw = try? RawJSON(validating: payload) else { return }
-        let value = JSONValue(raw)
-        guard value["term"]?.intValue == term, let number = value["seq"]?.intValue, number > drain.after else { return }
-        self.drain = nil
+    /// An own record is back. One of an earlier connection that was never read proves nothing; one that was sent again
+    /// with this connection may have taken the place of a newer process's record: that one gets the time to say so.
+    private mutating func takeOwnRecord(_ rev: Int, _ now: Now) {
+        if let drain, rev >= drain.rev { self.drain = nil }
+        guard !isReady else { return }
+        if rev < readyRev {
+            hasStaleRecord = true
+        } else if hasStaleRecord {
+            let soonest = now.monotonic + ScheduleEngine.staleRecordMs
+            readyBy = min(readyBy ?? soonest, soonest)
+        } else {
+            becomeReady(now)
+        }
     }
+
+    /// So long a newer process may take to put its record in place again.
+    static let staleRecordMs = 1000
 
     // Clock, end.
 
@@ -332,9 +346,10 @@ extension ScheduleEngine {
     }
 
     /// The service's own record.
-    func record(state: ServiceRecord.State, reason: String?) -> OutboundMessage {
+    func record(state: ServiceRecord.State, reason: String?, rev: Int? = nil) -> OutboundMessage {
         var record = ownRecord(state)
         record.reason = reason
+        record.rev = rev
         let topic = Topic.system(.service(name: settings.role.service, instance: settings.instance))
         return OutboundMessage(topic: topic.name, payload: record.encoded, retain: true)
     }
@@ -356,7 +371,8 @@ extension ScheduleEngine {
     }
 
     private mutating func publishRecord(state: ServiceRecord.State, reason: String? = nil) {
-        effects.append(.publish(record(state: state, reason: reason)))
+        recordRev += 1
+        effects.append(.publish(record(state: state, reason: reason, rev: recordRev)))
     }
 
     /// What the broker publishes when this process is lost.

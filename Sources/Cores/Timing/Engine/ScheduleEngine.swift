@@ -39,7 +39,7 @@ public struct ScheduleEngine: Service {
 
     var targets: [ScheduleKey: TargetState] = [:]
     /// Instances of heartbeat that are up.
-    var heartbeats: Set<String> = []
+    var heartbeats: [String: ServiceRecord] = [:]
     var outbox = Outbox()
     var alerts = AlertState()
     /// Notifications for the channel `log` that wait for a connection.
@@ -56,6 +56,11 @@ public struct ScheduleEngine: Service {
     public internal(set) var isReady = false
     /// Until when that is waited for.
     var readyBy: MonotonicTime?
+    /// The number of the own record that was published last, and of the first one of this connection.
+    var recordRev = 0
+    var readyRev = 0
+    /// Whether one of an earlier connection has come back in this one.
+    var hasStaleRecord = false
     /// Since a late turn: what has to be read before anything is decided.
     var drain: Drain?
     var isEnding = false
@@ -194,7 +199,7 @@ public struct ScheduleEngine: Service {
 
     private func wallWake(_ record: ScheduleRecord) -> WallTime? {
         switch record.status {
-        case .disabled: return record.disabledAt.map { $0 + record.policy.keepMs }
+        case .disabled: return isReady ? record.disabledAt.map { $0 + record.policy.keepMs } : nil
         case .paused: return record.until
         case .active:
             guard settings.isEnabled else { return nil }
@@ -224,11 +229,10 @@ public struct ScheduleEngine: Service {
     static let judgeEveryMs = 10_000
 }
 
-/// After a late turn, a message of its own has to come back before anything is decided: what came before it has been
-/// read then.
+/// After a late turn an own record has to come back before anything is decided: what came before it has been read then.
 struct Drain: Hashable, Sendable {
-    /// The number of the last own metrics that do not prove it.
-    var after: Int
+    /// The number of the record that proves it.
+    var rev: Int
     /// No longer than until then.
     var by: MonotonicTime
 }
