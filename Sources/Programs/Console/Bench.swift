@@ -6,10 +6,10 @@ import TimeModel
 import Wire
 
 /// `martlet bench`: tasks per second, latencies, processor time and memory, beside a relay that does nothing.
-final class Bench {
+final class Bench: GroundedBench {
     private let session: Session
     private let folder: String
-    private let broker: UpBroker
+    let broker: UpBroker
     private let shape: BenchLoad.Shape
     private let tasks: Int
     private let atATime: Int
@@ -24,7 +24,7 @@ final class Bench {
     /// Tasks before anything is measured.
     private static let warmUpTasks = 500
 
-    private init(_ session: Session, _ folder: String) throws(Failure) {
+    init(_ session: Session, _ folder: String) throws(Failure) {
         self.session = session
         self.folder = folder
         let invocation = session.invocation
@@ -61,24 +61,7 @@ final class Bench {
             + shape.executorNames.map { BrokerAccount(name: $0, workspace: main, roles: [Role.executor.rawValue]) }
     }
 
-    /// The command.
-    static func run(_ session: Session) throws(Failure) -> ExitStatus {
-        let base = session.invocation.text("dir") ?? "\(UserFolders.state(session.environment))/bench"
-        let absolute = base.hasPrefix("/") ? base : "\(FileManager.default.currentDirectoryPath)/\(base)"
-        let folder = "\(absolute)/\(RandomText.id(6))"
-        try FileText.makeFolder("\(folder)/log")
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        let bench = try Bench(session, folder)
-        let result: Swift.Result<ExitStatus, Failure>
-        do throws(Failure) { result = .success(try bench.measure()) } catch {
-            for line in error.log { session.terminal.say(line) }
-            result = .failure(error)
-        }
-        bench.broker.process?.end(graceMs: 2000)
-        return try result.get()
-    }
-
-    private func measure() throws(Failure) -> ExitStatus {
+    func measure() throws(Failure) -> ExitStatus {
         let client = try broker.connected(session.interrupts, withinMs: 10_000)
         defer { client.close() }
         let report = BenchReport(session)

@@ -8,10 +8,10 @@ import Wire
 
 /// `martlet bench history`: a monitor on a private broker takes many results in, is killed meanwhile, is asked, and
 /// must hold each result once.
-final class BenchHistory {
+final class BenchHistory: GroundedBench {
     private let session: Session
     private let folder: String
-    private let broker: UpBroker
+    let broker: UpBroker
     private let results: Int
     private let kills: Int
     private let queries: Int
@@ -23,7 +23,7 @@ final class BenchHistory {
     /// Results that may be ahead of the history: less than the broker keeps for a monitor that is away.
     private let ahead: Int
 
-    private init(_ session: Session, _ folder: String) throws(Failure) {
+    init(_ session: Session, _ folder: String) throws(Failure) {
         self.session = session
         self.folder = folder
         results = session.invocation.integer("results") ?? 100_000
@@ -41,21 +41,7 @@ final class BenchHistory {
             ])
     }
 
-    /// The command.
-    static func run(_ session: Session) throws(Failure) -> ExitStatus {
-        let base = session.invocation.text("dir") ?? "\(UserFolders.state(session.environment))/bench"
-        let absolute = base.hasPrefix("/") ? base : "\(FileManager.default.currentDirectoryPath)/\(base)"
-        let folder = "\(absolute)/\(RandomText.id(6))"
-        try FileText.makeFolder("\(folder)/log")
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        let bench = try BenchHistory(session, folder)
-        let outcome: Swift.Result<ExitStatus, Failure>
-        do throws(Failure) { outcome = .success(try bench.measure()) } catch { outcome = .failure(error) }
-        bench.broker.process?.end(graceMs: 2000)
-        return try outcome.get()
-    }
-
-    private func measure() throws(Failure) -> ExitStatus {
+    func measure() throws(Failure) -> ExitStatus {
         let report = BenchHistoryReport(session)
         report.head(broker.title, results)
         let client = try broker.connected(session.interrupts, withinMs: 10_000)

@@ -8,17 +8,17 @@ import Wire
 
 /// `martlet bench queue`: many tasks that wait, for many capabilities; then a thousand executors come at once. Says how
 /// long all take to be matched, whether any waits for the others, and what a decision costs with so many in the queue.
-final class BenchQueue {
+final class BenchQueue: GroundedBench {
     private let session: Session
     private let folder: String
-    private let broker: UpBroker
+    let broker: UpBroker
     private let shape: BenchFleet.Shape
     private let queued: Int
 
     /// The one account that speaks for all executors: no shipped role may, so this broker has a line of its own for it.
     private static let fleet = "bench-fleet"
 
-    private init(_ session: Session, _ folder: String) throws(Failure) {
+    init(_ session: Session, _ folder: String) throws(Failure) {
         self.session = session
         self.folder = folder
         let invocation = session.invocation
@@ -51,21 +51,7 @@ final class BenchQueue {
         try FileText.replace(list, try FileText.read(list) + Array(line.utf8), mode: 0o600)
     }
 
-    /// The command.
-    static func run(_ session: Session) throws(Failure) -> ExitStatus {
-        let base = session.invocation.text("dir") ?? "\(UserFolders.state(session.environment))/bench"
-        let absolute = base.hasPrefix("/") ? base : "\(FileManager.default.currentDirectoryPath)/\(base)"
-        let folder = "\(absolute)/\(RandomText.id(6))"
-        try FileText.makeFolder("\(folder)/log")
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        let bench = try BenchQueue(session, folder)
-        let outcome: Swift.Result<ExitStatus, Failure>
-        do throws(Failure) { outcome = .success(try bench.measure()) } catch { outcome = .failure(error) }
-        bench.broker.process?.end(graceMs: 2000)
-        return try outcome.get()
-    }
-
-    private func measure() throws(Failure) -> ExitStatus {
+    func measure() throws(Failure) -> ExitStatus {
         let client = try broker.connected(session.interrupts, withinMs: 10_000)
         defer { client.close() }
         let program = try UpPrograms(directory: folder, environment: session.environment).find("martlet-dispatcher")

@@ -8,10 +8,10 @@ import Timing
 import Wire
 
 /// `martlet bench schedules`: the timing engine by itself, then the scheduler with many schedules on a private broker.
-final class BenchSchedules {
+final class BenchSchedules: GroundedBench {
     private let session: Session
     private let folder: String
-    private let broker: UpBroker
+    let broker: UpBroker
     private let schedules: Int
     private let seconds: Int
 
@@ -24,7 +24,7 @@ final class BenchSchedules {
     /// Puts on their way at one time.
     private static let putsAtATime = 400
 
-    private init(_ session: Session, _ folder: String) throws(Failure) {
+    init(_ session: Session, _ folder: String) throws(Failure) {
         self.session = session
         self.folder = folder
         schedules = session.invocation.integer("schedules") ?? 10_000
@@ -42,8 +42,8 @@ final class BenchSchedules {
             ])
     }
 
-    /// The command.
-    static func run(_ session: Session) throws(Failure) -> ExitStatus {
+    /// The command: the engine by itself, then the rest.
+    static func runWithEngine(_ session: Session) throws(Failure) -> ExitStatus {
         let report = BenchScheduleReport(session)
         report.head()
         let directory = ZoneDirectory(session.invocation.text("tzdir") ?? ZoneDirectory.standardPath)
@@ -54,16 +54,7 @@ final class BenchSchedules {
         report.timing(BenchTiming(zones: zones, now: SystemClock.wall))
         report.engine(engine)
         if session.invocation.has("no-broker") { return .done }
-        let base = session.invocation.text("dir") ?? "\(UserFolders.state(session.environment))/bench"
-        let absolute = base.hasPrefix("/") ? base : "\(FileManager.default.currentDirectoryPath)/\(base)"
-        let folder = "\(absolute)/\(RandomText.id(6))"
-        try FileText.makeFolder("\(folder)/log")
-        defer { try? FileManager.default.removeItem(atPath: folder) }
-        let bench = try BenchSchedules(session, folder)
-        let outcome: Swift.Result<ExitStatus, Failure>
-        do throws(Failure) { outcome = .success(try bench.measure(report)) } catch { outcome = .failure(error) }
-        bench.broker.process?.end(graceMs: 2000)
-        return try outcome.get()
+        return try run(session)
     }
 
     /// What so many schedules gave.
@@ -84,7 +75,8 @@ final class BenchSchedules {
         var adoptMs: Int?
     }
 
-    private func measure(_ report: BenchScheduleReport) throws(Failure) -> ExitStatus {
+    func measure() throws(Failure) -> ExitStatus {
+        let report = BenchScheduleReport(session)
         let client = try broker.connected(session.interrupts, withinMs: 10_000)
         defer { client.close() }
         let process = try schedulerProcess()

@@ -173,7 +173,7 @@ extension CommandTable {
                     + "above that of an empty one; restart is from its start until it says that it is up, adopt the same "
                     + "with an empty journal and --adopt. Without a broker, memory is that of this process, less the "
                     + "documents."
-            ], action: BenchSchedules.run),
+            ], action: BenchSchedules.runWithEngine),
         Command(
             "bench history", "measures a monitor on a private broker: records, disk, memory, questions, kills",
             flags: [
