@@ -185,6 +185,28 @@ import Wire
         #expect(table.fitting(nil, dispensable: [1]).columns == [0, 1, 2])
     }
 
+    @Test func aCheckTellsByWhatItJudges() throws {
+        let definition = try json(
+            #"{"fail_after":2,"recover_after":1,"thresholds":[{"path":"used","above":{"warning":80,"error":90},"clear_by":5}],"#
+                + #""actions":[{"when":"on_error","kind":"webhook","repeat":"change","config":{}}]}"#)
+        #expect(
+            CheckCommands.judging(definition) == [
+                "  turns      bad after 2 in a row",
+                "  limit      used above 80 warning, 90 error (cleared by 5)",
+                "  action     on_error webhook change",
+            ])
+    }
+
+    @Test(arguments: [
+        ("", 1, true, "c could start now."),
+        ("label_missing", 1, false, "c could not start now: the only executor cannot take it."),
+        ("no_slot", 3, false, "c could not start now: none of 3 executors can take it."),
+        ("paused", 3, false, "c could not start now: \(CodeBook.meaning("paused")) (paused)."),
+    ])
+    func whetherATaskCouldStart(_ code: String, _ candidates: Int, _ can: Bool, _ text: String) {
+        #expect(FleetCommands.verdict("c", code, candidates, can: can) == text)
+    }
+
     @Test func whoWaitsSeesHowThingsStand() {
         #expect(LiveLine.text("t1", "running", "40 %", sinceMs: 2500) == "t1 running 2 s   40 %")
         #expect(LiveLine.text("t1", "queued", "", sinceMs: 4000) == "t1 queued 4 s   why: martlet explain t1")

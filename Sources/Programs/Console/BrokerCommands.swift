@@ -1,6 +1,7 @@
 import Contract
 import Foundation
 import Glibc
+import Wire
 
 /// `martlet broker`: the broker's configuration, accounts and rights.
 enum BrokerCommands {
@@ -43,7 +44,18 @@ enum BrokerCommands {
         try folder.write(listeners)
         let services = UpPrograms.serviceNames
         try put(services.map { BrokerAccount(name: $0, workspace: nil, roles: [$0]) }, into: folder)
-        session.terminal.print(folder.configurationFile)
+        if session.wantsJSON {
+            session.terminal.print(
+                RawJSON { writer in
+                    writer.object {
+                        $0.field("folder", folder.path)
+                        $0.field("configuration", folder.configurationFile)
+                        $0.field("accounts", services)
+                    }
+                }.bytes)
+        } else {
+            session.terminal.print(folder.configurationFile)
+        }
         session.terminal.say("Accounts: \(services.joined(separator: ", ")); passwords in \(folder.path)/secrets.")
         session.terminal.say("Start it:  mosquitto -c \(folder.configurationFile)")
         session.terminal.say("Then:      martlet broker account add NAME --role operator --dir \(folder.path)")
@@ -120,6 +132,7 @@ enum BrokerCommands {
         let workspace = isService ? given : given ?? Names.defaultWorkspace
         let account = BrokerAccount(name: name, workspace: workspace, roles: roles)
         var file = try folder.accounts()
+        var made: String?
         let isNew = !file.accounts.contains { $0.name == name }
         if isService {
             try put([account], into: folder)
@@ -132,11 +145,11 @@ enum BrokerCommands {
             } else if isNew || session.invocation.text("password-file") != nil {
                 let (password, isMade) = try password(session)
                 try folder.setPasswords([name: password], keeping: names)
-                if isMade { session.terminal.print(password) }
+                made = isMade ? password : nil
             }
             try folder.write(file)
         }
-        return apply(folder, session)
+        return apply(folder, session, account: name, password: made)
     }
 
     /// The password from the file that was given, or one that is made.
@@ -154,14 +167,15 @@ enum BrokerCommands {
         let file = try folder.accounts()
         guard file.accounts.contains(where: { $0.name == name }) else { throw unknown(name, file) }
         let (password, isMade) = try password(session)
+        var made: String?
         if FileText.exists(folder.secretFile(name)) {
             try FileText.replace(folder.secretFile(name), Array("\(password)\n".utf8), mode: 0o600)
             session.terminal.say("The new password of \(name) is in \(folder.secretFile(name)).")
         } else if isMade {
-            session.terminal.print(password)
+            made = password
         }
         try folder.setPasswords([name: password], keeping: file.accounts.map(\.name))
-        return apply(folder, session)
+        return apply(folder, session, account: name, password: made)
     }
 
     private static func unknown(_ name: String, _ file: AccountFile) -> Failure {
@@ -180,7 +194,7 @@ enum BrokerCommands {
         try folder.setPasswords([:], keeping: file.accounts.map(\.name))
         try folder.write(file)
         unlink(folder.secretFile(name))
-        return apply(folder, session)
+        return apply(folder, session, account: name)
     }
 
     /// `broker account list`.
@@ -212,9 +226,26 @@ enum BrokerCommands {
         return apply(folder, session)
     }
 
-    private static func apply(_ folder: BrokerFolder, _ session: Session) -> ExitStatus {
+    /// Makes the broker read its files; then a password that was made is told, the only time.
+    private static func apply(
+        _ folder: BrokerFolder, _ session: Session, account: String? = nil, password: String? = nil
+    ) -> ExitStatus {
+        let isReloaded = folder.reload()
+        if session.wantsJSON {
+            session.terminal.print(
+                RawJSON { writer in
+                    writer.object {
+                        $0.field("folder", folder.path)
+                        $0.field("account", account)
+                        $0.field("password", password)
+                        $0.field("reloaded", isReloaded)
+                    }
+                }.bytes)
+        } else if let password {
+            session.terminal.print(password)
+        }
         session.terminal.say(
-            folder.reload()
+            isReloaded
                 ? "The broker reads its accounts again."
                 : "No broker runs from this folder; it reads its accounts when it starts.")
         return .done

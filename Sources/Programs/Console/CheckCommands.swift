@@ -22,6 +22,7 @@ enum CheckCommands {
         let data = answer.reply.data.map { JSONValue($0) } ?? .null
         session.terminal.print("\(name) is \(ScheduleCommands.line(data, session))")
         ScheduleCommands.sayWarnings(data, session)
+        ScheduleCommands.sayUnknown(data, session)
         return .done
     }
 
@@ -117,7 +118,9 @@ enum CheckCommands {
         }
         let view = answer.reply.data.map { JSONValue($0) } ?? .null
         session.terminal.print("\(name)   \(session.terminal.paintState(status(view)))\(since(view, session))")
-        for line in ScheduleCommands.facts(view, session) { session.terminal.print(line) }
+        for line in ScheduleCommands.facts(view, session) + judging(view["definition"] ?? .null) {
+            session.terminal.print(line)
+        }
         guard case .array(let history)? = view["history"], !history.isEmpty else { return .done }
         var table = TextTable(["RAN AT", "STATUS", "TOOK", "MESSAGE"])
         let text = TaskText(session.terminal, SystemClock.wall)
@@ -133,6 +136,35 @@ enum CheckCommands {
             session.terminal.print(line)
         }
         return .done
+    }
+
+    /// By what a check judges, and what it then does, a line each.
+    static func judging(_ definition: JSONValue) -> [String] {
+        var lines: [String] = []
+        func add(_ key: String, _ text: String) { lines.append("  " + key.padded(to: 11) + text) }
+        let turns = [("fail_after", "bad"), ("recover_after", "ok")].compactMap { key, word in
+            definition[key]?.intValue.flatMap { $0 > 1 ? "\(word) after \($0) in a row" : nil }
+        }
+        if !turns.isEmpty { add("turns", turns.joined(separator: ", ")) }
+        if case .array(let thresholds)? = definition["thresholds"] {
+            for threshold in thresholds {
+                var words = [TaskText.field(threshold, "path")]
+                for side in ["above", "below"] {
+                    guard case .object(let limits)? = threshold[side] else { continue }
+                    words += [side] + [limits.map { "\($0.value.raw.text) \($0.key)" }.joined(separator: ", ")]
+                }
+                if let slack = threshold["clear_by"] { words.append("(cleared by \(slack.raw.text))") }
+                add("limit", Terminal.escape(words.joined(separator: " ")))
+            }
+        }
+        if case .array(let actions)? = definition["actions"] {
+            for action in actions {
+                let words = ["when", "kind", "repeat"].map { TaskText.field(action, $0) }.filter { !$0.isEmpty }
+                add("action", words.joined(separator: " "))
+            }
+        }
+        if definition["liveness"] == .bool(true) { add("liveness", "an error makes the target degraded") }
+        return lines
     }
 
     private static func since(_ view: JSONValue, _ session: Session) -> String {

@@ -11,7 +11,7 @@ extension CommandTable {
                 Flag(
                     "client-authority", .text("FILE"), "who signs clients' certificates, which replace passwords there"),
                 Flag("web-port", .integer(1), "a port on loopback for browsers; none"),
-            ], shared: [],
+            ], shared: [.json],
             examples: [
                 Example("martlet broker init --dir /etc/martlet/broker", "A new broker folder."),
                 Example(
@@ -36,7 +36,7 @@ extension CommandTable {
                 Flag("workspace", .text("NAME"), "its workspace; main, for services all, unless said otherwise"),
                 Flag("no-password", .none, "it has none: it proves itself by a certificate"),
                 Flag("password-file", .text("FILE"), "file with the password; else one is made and printed"),
-            ], shared: [],
+            ], shared: [.json],
             examples: [
                 Example("martlet broker account add alice --role operator", "A person who may see and act."),
                 Example("martlet broker account add label-1 --role executor --password-file pw", "An executor."),
@@ -48,7 +48,7 @@ extension CommandTable {
             "broker account rotate", "gives an account another password; the old one is worth nothing at once",
             arguments: [accountName],
             flags: [folderFlag, Flag("password-file", .text("FILE"), "file with the password; else one is made")],
-            shared: [],
+            shared: [.json],
             examples: [
                 Example("martlet broker account rotate dispatcher", "The service takes it when it connects again.")
             ],
@@ -58,11 +58,11 @@ extension CommandTable {
             ], action: BrokerCommands.rotate),
         Command(
             "broker account remove", "removes an account; the broker cuts it off at once", arguments: [accountName],
-            flags: [folderFlag], shared: [],
+            flags: [folderFlag], shared: [.json],
             examples: [Example("martlet broker account remove label-1", "Cut it off.")], action: BrokerCommands.remove),
         Command(
             "broker apply", "writes the rights anew from accounts.json and makes the broker read them",
-            flags: [folderFlag], shared: [],
+            flags: [folderFlag], shared: [.json],
             examples: [Example("martlet broker apply --dir /etc/martlet/broker", "After accounts.json was changed.")],
             action: BrokerCommands.apply),
     ]

@@ -190,7 +190,7 @@ extension CommandTable {
             ], action: ConfigCommands.show),
         Command(
             "config check", "names everything that is wrong with a configuration file",
-            arguments: [Argument("FILE", "the file")], shared: [],
+            arguments: [Argument("FILE", "the file")], shared: [.json],
             examples: [Example("martlet config check /etc/martlet/martlet.json", "All faults at once; 78 if any.")],
             action: ConfigCommands.check),
         Command(
@@ -198,7 +198,7 @@ extension CommandTable {
             examples: [Example("martlet context list", "The star marks the one in use.")], action: ContextCommands.list),
         Command(
             "context use", "chooses the connection that commands use",
-            arguments: [Argument("NAME", "the context", live: .context)], shared: [],
+            arguments: [Argument("NAME", "the context", live: .context)], shared: [.json],
             examples: [Example("martlet context use up", "Use the broker of martlet up.")], action: ContextCommands.use),
         Command(
             "context show", "shows the connection that a command would use here", shared: [.bus, .json],

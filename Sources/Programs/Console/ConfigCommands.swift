@@ -85,7 +85,12 @@ enum ConfigCommands {
         var seen: Set<String> = []
         for problem in problems {
             let text = programs.reduce(problem) { $0.replacing("martlet-\($1): ", with: "") }
-            if seen.insert(text).inserted { session.terminal.print(Terminal.escape(text)) }
+            guard seen.insert(text).inserted else { continue }
+            if session.wantsJSON {
+                session.terminal.print(RawJSON { $0.object { $0.field("problem", text) } }.bytes)
+            } else {
+                session.terminal.print(Terminal.escape(text))
+            }
         }
         if problems.isEmpty { session.terminal.say("The configuration is good.") }
         return problems.isEmpty ? .done : .configuration

@@ -26,13 +26,14 @@ enum ContextCommands {
     static func use(_ session: Session) throws(Failure) -> ExitStatus {
         var file = try ContextFile.read(session.environment)
         let name = session.argument(0)
-        guard file.contexts[name] != nil else {
+        guard let context = file.contexts[name] else {
             throw Failure(
                 .notFound, "there is no context \"\(Terminal.escape(name))\"", code: .notFound,
                 meant: Nearest.name(to: name, in: Array(file.contexts.keys)), tries: ["martlet context list"])
         }
         file.current = name
         try file.write(session.environment)
+        if session.wantsJSON { print(session, name, context, isCurrent: true) }
         session.terminal.say("The context in use is now \"\(name)\".")
         return .done
     }

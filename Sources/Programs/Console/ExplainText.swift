@@ -16,7 +16,7 @@ struct ExplainText {
     }
 
     /// Codes that say something of the task itself, not of executors.
-    private static let ownCodes = [
+    static let ownCodes = [
         "turn", "settling", "paused", "push_wait", "delay", "retry_delay", "needs", "awaiting_approval",
     ]
 

@@ -75,14 +75,28 @@ enum FleetCommands {
             session.terminal.print(answer.bytes)
         } else {
             let code = TaskText.field(data, "code")
-            let yes = data["can"] == .bool(true)
-            session.terminal.print(
-                yes ? "\(name) could start now." : "\(name) could not start now: \(CodeBook.meaning(code)) (\(code)).")
+            let candidates = ExplainText.candidates(data)
+            session.terminal.print(FleetCommands.verdict(name, code, candidates.count, can: data["can"] == .bool(true)))
+            if code == Code.unknownCapability.rawValue,
+                let meant = LiveObjects.nearest(.capability, to: name, try session.client())
+            {
+                session.terminal.say("Did you mean \"\(Terminal.escape(meant))\"?")
+            }
             if let line = policyLine(data) { session.terminal.print(line) }
             let text = ExplainText(session.terminal, SystemClock.wall)
-            for line in text.candidateLines(ExplainText.candidates(data), data) { session.terminal.print(line) }
+            for line in text.candidateLines(candidates, data) { session.terminal.print(line) }
         }
         return data["can"] == .bool(true) ? .done : .refused
+    }
+
+    /// Whether a task could start now. A code of executors is told in the line of each.
+    static func verdict(_ name: String, _ code: String, _ candidates: Int, can: Bool) -> String {
+        if can { return "\(name) could start now." }
+        guard candidates > 0, !ExplainText.ownCodes.contains(code) else {
+            return "\(name) could not start now: \(CodeBook.meaning(code)) (\(code))."
+        }
+        let who = candidates == 1 ? "the only executor cannot" : "none of \(candidates) executors can"
+        return "\(name) could not start now: \(who) take it."
     }
 
     /// Which rule of the policy decided, and what it is about; `nil` where there are no rules.

@@ -145,6 +145,8 @@ enum RunCommands {
             ) { update, bytes in
                 if shows, session.wantsJSON {
                     session.terminal.print(bytes)
+                } else if update.type == .state, update.state.isTerminal {
+                    // The result says it, and more.
                 } else if shows || update.type == .accepted || update.code == .approvalRequired {
                     live?.clear()
                     session.terminal.say(line(update))

@@ -28,7 +28,18 @@ enum ScheduleCommands {
         default: session.terminal.print("  martlet schedule enable \(name)")
         }
         sayWarnings(data, session)
+        sayUnknown(data, session)
         return .done
+    }
+
+    /// A capability that nobody offers yet is allowed, and more often a slip.
+    static func sayUnknown(_ data: JSONValue, _ session: Session) {
+        let capability = TaskText.field(data["definition"]?["work"] ?? .null, "capability")
+        guard !capability.isEmpty, capability != "plan", let client = try? session.client(),
+            let names = try? LiveObjects.names(.capability, client), !names.contains(capability)
+        else { return }
+        let meant = Nearest.name(to: capability, in: names).map { " Did you mean \"\(Terminal.escape($0))\"?" } ?? ""
+        session.terminal.say("note: no executor offers \(capability) yet.\(meant)")
     }
 
     /// The next times of a schedule that was just put, as its zone shows them and in UTC.

@@ -147,11 +147,10 @@ final class TopCommand {
             return [Terminal.escape(reply.message ?? "refused")]
         }
         let code = TaskText.field(data, "code")
-        let first =
-            code.isEmpty
-            ? "\(name) could start now" : "\(name) could not start now: \(CodeBook.meaning(code)) (\(code))"
+        let candidates = ExplainText.candidates(data)
+        let first = FleetCommands.verdict(name, code, candidates.count, can: code.isEmpty)
         let text = ExplainText(session.terminal, SystemClock.wall)
-        return [first] + text.candidateLines(ExplainText.candidates(data), data)
+        return [first] + text.candidateLines(candidates, data)
     }
 
     private var pausedHere: Set<String> = []
