@@ -73,6 +73,19 @@ import Wire
         guard case .none? = try bench.claim("p1", #"{"boot":"b1"}"#) else { throw Missing() }
     }
 
+    @Test("A repeated claim gets no task again that has ended")
+    func aRepeatedClaim() throws {
+        var bench = try Harness()
+        bench.online("p1", rest: #""modes":["pull"]"#)
+        bench.intent("t1")
+        let claim = #"{"boot":"b1","seq":7}"#
+        guard case .task(let own)? = try bench.claim("p1", claim) else { throw Missing() }
+        guard case .task(let again)? = try bench.claim("p1", claim) else { throw Missing() }
+        #expect(again.task == own.task && again.epoch == own.epoch)
+        bench.succeed("p1", own)
+        guard case .none? = try bench.claim("p1", claim) else { throw Missing() }
+    }
+
     // MARK: - Acceptance
 
     @Test("An intent for an executor whose card has not been read yet is accepted while settling")

@@ -49,14 +49,16 @@ extension Dispatcher {
         park(parked, executor)
     }
 
-    /// A slot with a live lease of the same boot gets its grant again; the same `seq` the same answer.
+    /// A slot with a live lease of the same boot gets its grant again; the same `seq` the same answer, unless that gave a
+    /// task that has ended meanwhile or is somebody else's: an executor that keeps nothing would run it again.
     private mutating func repeatAnswer(_ executor: Int, _ claim: ParkedClaim, _ place: AnswerPlace?) -> Bool {
         guard let last = executors[executor].answers.first(where: { $0.slot == claim.slot }) else {
             return repeatLease(executor, claim, place)
         }
         if repeatLease(executor, claim, place) { return true }
         guard let seq = claim.seq, seq == last.seq, claim.boot == last.boot else { return false }
-        publishGrant(executor, claim.slot, last.payload, place)
+        let none = Grant.none(retryAfterMs: nextOpening(executor), code: nil).encoded
+        publishGrant(executor, claim.slot, last.task == nil ? last.payload : none, place)
         return true
     }
 
