@@ -12,7 +12,7 @@ enum PlantedSeeds {
         .forgetsAppend: 3, .forgetsCursor: 3, .speaksBeforeSync: 42, .neverRepublishes: 2,
     ]
     private static let ofHeartbeat: [HeartbeatMutant: UInt64] = [
-        .forgetsAppend: 3, .dropsAlerts: 2, .judgesBeforeReading: 17,
+        .forgetsAppend: 3, .dropsAlerts: 2, .judgesBeforeReading: 14,
     ]
     private static let ofTheMonitor: [MonitorMutant: UInt64] = [
         .forgetsGap: 7, .forgetsLoss: 118, .forgetsDigests: 19, .keepsTornEnd: 3, .speaksBeforeSync: 13,
