@@ -24,7 +24,9 @@ extension Dispatcher {
         } catch {
             throw Refusal(error.code, error.message, details: error.details)
         }
-        if let taken = takenStep(plan, submission.key) { throw Refusal(taken.code, taken.message, details: taken.details) }
+        if let taken = takenStep(plan, submission.key) {
+            throw Refusal(taken.code, taken.message, details: taken.details)
+        }
     }
 
     /// The first step of a plan whose task id is in use.

@@ -30,7 +30,10 @@ import Timing
         description.hasChanged = { watch.hasChanged(zones($0)) }
         description.examples = [
             ("martlet-scheduler --state-directory state", "Keeps its schedules in the directory state."),
-            ("martlet-scheduler --adopt", "Begins from the retained views: after its journal was lost, or on another machine."),
+            (
+                "martlet-scheduler --adopt",
+                "Begins from the retained views: after its journal was lost, or on another machine."
+            ),
             ("martlet-scheduler --workspaces lab,shop", "Is one of several cells, and serves these two workspaces."),
         ]
         ServiceRunner(description).main()
