@@ -236,17 +236,6 @@ extension MonotonicTime {
     }
 }
 
-extension TaskSpec {
-    /// The same, but never started a second time unless that is safe.
-    var atMostOnce: TaskSpec {
-        var decision = Decision(
-            number: number, owner: owner, priority: priority, delivery: .atMostOnce, acceptedAt: acceptedAt,
-            deadlineAt: deadlineAt)
-        decision.step = step
-        return TaskSpec(key, capability: capability, intent: intent, digest: digest, decision: decision)
-    }
-}
-
 /// Numbers under which the broker's acknowledgements are awaited: the task's number and what was published of it.
 enum Token {
     /// The update that tells of acceptance.

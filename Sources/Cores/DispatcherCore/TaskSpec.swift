@@ -174,13 +174,13 @@ public final class TaskSpec: Sendable {
         extras = TaskExtras(intent)
     }
 
-    private init(_ other: TaskSpec, names: TaskNames, input: RawJSON?) {
+    private init(_ other: TaskSpec, names: TaskNames, input: RawJSON?, delivery: Delivery) {
         id = other.id
         self.names = names
         digest = other.digest
         number = other.number
         priority = other.priority
-        delivery = other.delivery
+        self.delivery = delivery
         acceptedAt = other.acceptedAt
         deadlineAt = other.deadlineAt
         plan = other.plan
@@ -194,11 +194,15 @@ public final class TaskSpec: Sendable {
     private static let noPlan = Int.min
 
     /// The same with another input: a step's, once its references are resolved; or none, to save room.
-    public func with(input: RawJSON?) -> TaskSpec { TaskSpec(self, names: names, input: input) }
+    public func with(input: RawJSON?) -> TaskSpec {
+        TaskSpec(self, names: names, input: input, delivery: delivery)
+    }
     /// The same with equal names of another object.
     func with(names: TaskNames) -> TaskSpec {
-        names === self.names ? self : TaskSpec(self, names: names, input: input)
+        names === self.names ? self : TaskSpec(self, names: names, input: input, delivery: delivery)
     }
+    /// The same, but never started a second time unless that is safe.
+    var atMostOnce: TaskSpec { TaskSpec(self, names: names, input: input, delivery: .atMostOnce) }
 
     /// What names it.
     public var key: TaskKey { TaskKey(names.workspace, names.principal, id) }
