@@ -40,6 +40,7 @@ struct Harness {
     /// The workspace of all shorthand.
     var workspace = "main"
     private let configuration: String
+    private var lost = ""
     private var subscriptions: [Subscription] = []
     private var inbox: [InboundMessage] = []
     private var taken: [String: Int] = [:]
@@ -173,7 +174,7 @@ struct Harness {
         subscriptions += list
         for subscription in list where subscription.wantsRetained && echoes {
             for (topic, payload) in retained.sorted(by: { $0.key < $1.key })
-            where Harness.matches(topic, subscription.filter) {
+            where Harness.matches(topic, subscription.filter) && topic != lost {
                 inbox.append(InboundMessage(topic: topic, payload: payload, retained: true))
             }
         }
@@ -287,6 +288,12 @@ struct Harness {
     /// Another service's retained message, which the broker holds before this dispatcher connects.
     mutating func leaves(_ place: String, _ payload: String) {
         retained["_sys/martlet1/\(place)"] = Array(payload.utf8)
+    }
+
+    /// A retained message that no subscriber is sent, as if its queue had been full.
+    mutating func loses(_ place: String, _ payload: String) {
+        lost = "\(workspace)/martlet1/\(place)"
+        retained[lost] = Array(payload.utf8)
     }
 
     /// Up to how many executors are compared one by one.

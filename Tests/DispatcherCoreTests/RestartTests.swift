@@ -197,5 +197,33 @@ import Wire
         #expect(bench.assignments("e1").map(\.task) == ["t4"])
     }
 
+    @Test("G-15 an offer and a view that the snapshot lost are cleared when nothing is behind them")
+    func whatTheSnapshotLostIsCleared() throws {
+        for place in ["offer/c", "capability/c"] {
+            var bench = try Harness()
+            bench.online("e1")
+            bench.intent("t1")
+            bench.succeed("e1", try bench.assignment("e1"))
+            bench.send("executor/e1/card", "", retain: true)
+            bench.advance(2000)
+            bench.loses(place, #"{"open":3,"rev":1}"#)
+            try bench.restart()
+            #expect(bench.core.isSettled && bench.retained["main/martlet1/\(place)"] == nil, "\(place)")
+        }
+    }
+
+    @Test("F9: a clock that is set while the dispatcher is down makes no executor seem slow")
+    func aSetClockMakesNoExecutorSlow() throws {
+        var bench = try Harness()
+        bench.online("e1")
+        bench.intent("t1")
+        let own = try bench.assignment("e1")
+        bench.accept("e1", own)
+        try bench.restart(after: 3_600_000)
+        bench.succeed("e1", own)
+        bench.intent("t2", #"{"deadline_ms":60000}"#)
+        #expect(try bench.assignment("e1").task == "t2")
+    }
+
     private struct Missing: Error {}
 }

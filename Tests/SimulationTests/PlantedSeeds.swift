@@ -5,7 +5,7 @@ import Simulation
 /// `martlet-simulate --service NAME --mutant all` says the new seed.
 enum PlantedSeeds {
     private static let ofTheDispatcher: [Mutant: UInt64] = [
-        .takesStale: 10, .forgetsDeadline: 4, .skipsHalfOpen: 2, .ignoresPlanCost: 3, .starvesOthers: 3,
+        .takesStale: 10, .hurries: 3, .forgetsDeadline: 4, .skipsHalfOpen: 2, .ignoresPlanCost: 3, .starvesOthers: 3,
         .ignoresWills: 3, .neverRepublishes: 3,
     ]
     private static let ofTheScheduler: [SchedulerMutant: UInt64] = [

@@ -131,9 +131,16 @@ extension Dispatcher {
         }
     }
 
-    /// What stands retained and is none of ours any more is cleared.
+    /// What stands retained and is none of ours any more is cleared; of the capabilities that we know also what we did
+    /// not see: a broker whose queue for us is full leaves out retained messages, and sends our own record all the same.
     private mutating func clearOrphans() {
-        for topic in foreignViews.sorted() where views[topic] == nil {
+        var orphans = foreignViews
+        for capability in capabilities where capability.name.name != Names.planCapability {
+            orphans.insert(Topic(capability.name.workspace, .offer(capability: capability.name.name)).name)
+            guard capability.executors.isEmpty, capability.live == 0 else { continue }
+            orphans.insert(Topic(capability.name.workspace, .capability(capability.name.name)).name)
+        }
+        for topic in orphans.sorted() where views[topic] == nil {
             publish(OutboundMessage(topic: topic, payload: [], retain: true))
         }
         foreignViews.removeAll()

@@ -215,7 +215,7 @@ extension Dispatcher {
         guard let task = tasks[number] else { return }
         let pair = Pair(lease.executor, task.capability)
         guard let old = registrations[pair]?.acceptMs else { return }
-        let new = Score.average(old, max(0, now.monotonic - lease.granted))
+        let new = Score.average(old, min(max(0, now.monotonic - lease.granted), lease.offerMs))
         registrations[pair]?.acceptMs = new
         // What was too slow for a task's deadline may be quick enough now.
         if new < old, !capabilities[pair.capability].aside.isEmpty { dirtyExecutors.insert(lease.executor) }

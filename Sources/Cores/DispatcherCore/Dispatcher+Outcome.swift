@@ -190,7 +190,8 @@ extension Dispatcher {
         let pair = Pair(lease.executor, task.capability)
         guard let registration = registrations[pair] else { return }
         let declared = registration.declared(task.spec.units)
-        let ran = max(0, now.monotonic - started)
+        // Over a restart the time is the wall clock's, which may have been set meanwhile.
+        let ran = min(max(0, now.monotonic - started), lease.timeoutMs)
         _ = registrations.change(pair) {
             if let cost = report.cost {
                 $0.costRatio = Score.ratio($0.costRatio, declared: declared, actual: cost)
