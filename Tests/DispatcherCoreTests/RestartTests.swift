@@ -225,5 +225,37 @@ import Wire
         #expect(try bench.assignment("e1").task == "t2")
     }
 
+    @Test("T8: an offer has its whole window again after a restart", arguments: ["at_least_once", "at_most_once"])
+    func anOfferKeepsItsWindow(delivery: String) throws {
+        var bench = try Harness()
+        bench.online("e1")
+        bench.online("e2")
+        bench.intent("t1", #"{"delivery":"\#(delivery)"}"#)
+        let holder = bench.assignments("e1").isEmpty ? "e2" : "e1"
+        try bench.restart()
+        bench.advance(1000)
+        let again = try bench.assignment(holder)
+        #expect(again.attempt == 1 && again.acceptMs ?? 0 >= 2000)
+        bench.accept(holder, again)
+        bench.succeed(holder, again)
+        #expect(bench.result("t1")?.status == .success)
+        #expect(bench.assignments(holder == "e1" ? "e2" : "e1").isEmpty)
+    }
+
+    @Test("T20: the grace of a cancel is what was asked for, after a restart too")
+    func theGraceOfACancelIsKept() throws {
+        var bench = try Harness()
+        bench.online("e1", #"{"name":"c","lease_ms":300000}"#)
+        bench.intent("t1")
+        let own = try bench.assignment("e1")
+        bench.accept("e1", own)
+        #expect(try bench.command("task/cancel/t1", #"{"principal":"alice","grace_ms":60000}"#).ok)
+        try bench.restart()
+        bench.advance(30_000)
+        #expect(bench.result("t1") == nil)
+        bench.report("e1", own, #""type":"outcome","status":"canceled""#)
+        #expect(bench.result("t1")?.status == .canceled)
+    }
+
     private struct Missing: Error {}
 }

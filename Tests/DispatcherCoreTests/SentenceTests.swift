@@ -235,6 +235,84 @@ import Wire
         #expect(try bench.explain("p").text("/code") == "running")
     }
 
+    @Test("T26: a delayed low task gives way to a critical one, if none is queued")
+    func aDelayedLowTaskGivesWay() throws {
+        var bench = try Harness(#"{"limits":{"tasks":10}}"#)
+        bench.online("e1")
+        for id in ["a", "b"] { bench.intent(id, #"{"priority":"low","delay_ms":60000}"#) }
+        for id in 0..<8 { bench.intent("h\(id)", #"{"priority":"\#(id < 6 ? "normal" : "critical")"}"#) }
+        #expect(bench.core.tasks.count == 10)
+        bench.intent("c", #"{"priority":"critical"}"#)
+        #expect(bench.result("b")?.status == .rejected && bench.result("b")?.error?.code == .busy)
+        #expect(bench.result("a") == nil && bench.result("c") == nil && bench.updates("c").count == 1)
+        try bench.restart()
+        bench.intent("d", #"{"priority":"critical"}"#)
+        #expect(bench.result("a")?.error?.code == .busy && bench.result("d") == nil)
+        bench.intent("e", #"{"priority":"critical"}"#)
+        #expect(bench.result("e")?.error?.code == .busy)
+    }
+
+    @Test(
+        "Attached intents count as tasks do",
+        arguments: [#"{"quotas":{"main":{"tasks":3}}}"#, #"{"limits":{"tasks_per_owner":3}}"#])
+    func attachedIntentsCount(configuration: String) throws {
+        var bench = try Harness(configuration)
+        bench.online("e1")
+        for id in ["a", "b", "c", "d"] { bench.intent(id, #"{"dedup_key":"k"}"#) }
+        #expect(bench.result("c") == nil && bench.result("d")?.error?.code == .busy)
+        try bench.restart()
+        bench.intent("e", #"{"dedup_key":"k"}"#)
+        #expect(bench.result("e")?.error?.code == .busy)
+        #expect(try bench.command("task/cancel/b", #"{"principal":"alice"}"#).ok)
+        bench.intent("f", #"{"dedup_key":"k"}"#)
+        bench.succeed("e1", try #require(bench.assignments("e1").last))
+        #expect(["a", "c", "f"].allSatisfy { bench.result($0)?.status == .success })
+        for id in ["g", "h", "i"] { bench.intent(id) }
+        #expect(["g", "h", "i"].allSatisfy { bench.result($0) == nil })
+    }
+
+    @Test("A checkpoint with which the next assign would be too large is refused, and the one before stays")
+    func aCheckpointThatDoesNotFit() throws {
+        var bench = try Harness()
+        bench.online("e1")
+        bench.intent("t1", #"{"input":"\#(String(repeating: "x", count: 150_000))"}"#)
+        let own = try bench.assignment("e1")
+        bench.accept("e1", own)
+        bench.report("e1", own, #""type":"progress","checkpoint":{"at":1}"#)
+        let large = #"{"at":"\#(String(repeating: "y", count: 100_000))"}"#
+        bench.report("e1", own, #""type":"progress","checkpoint":\#(large)"#)
+        bench.report("e1", own, #""type":"release","safe":true,"checkpoint":\#(large)"#)
+        let work = bench.work("e1")
+        let codes = work.compactMap { if case .error(let error, _) = $0 { error.code } else { nil } }
+        #expect(codes == [.payloadTooLarge, .payloadTooLarge])
+        let kept = work.compactMap { if case .assign(let next) = $0 { next.checkpoint } else { nil } }
+        #expect(kept.map { String(decoding: $0.bytes, as: UTF8.self) } == [#"{"at":1}"#])
+        let sizes = bench.all("work/#").map(\.count)
+        #expect(sizes.allSatisfy { $0 <= Limits.payload })
+    }
+
+    @Test("F2: verdicts count while a heartbeat is up that serves the workspace")
+    func verdictsOfCells() throws {
+        var bench = try Harness()
+        func heartbeat(_ cell: String, _ state: String, _ workspaces: String) {
+            bench.sendSystem(
+                "service/heartbeat/\(cell)",
+                #"{"state":"\#(state)","version":"1","term":1,"boot":"\#(cell)","since":"2026-11-20T00:00:00Z","workspaces":[\#(workspaces)]}"#
+            )
+        }
+        bench.online("e1")
+        bench.send("liveness/e1", #"{"verdict":"offline","boot":"b1"}"#, retain: true)
+        heartbeat("a", "up", #""other""#)
+        bench.intent("t1")
+        bench.succeed("e1", try bench.assignment("e1"))
+        heartbeat("b", "up", #""main""#)
+        heartbeat("a", "down", #""other""#)
+        bench.intent("t2")
+        #expect(bench.assignments("e1").isEmpty, "one cell that is down says nothing of another")
+        heartbeat("b", "down", #""main""#)
+        #expect(bench.assignments("e1").count == 1)
+    }
+
     @Test("until_start: a plan that runs has started")
     func aPlanThatRunsHasStarted() throws {
         var bench = try Harness()

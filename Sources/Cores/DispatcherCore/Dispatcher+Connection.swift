@@ -150,9 +150,11 @@ extension Dispatcher {
     mutating func receiveService(_ name: String, _ instance: String, _ message: InboundMessage) {
         let record = message.payload.isEmpty ? nil : try? ServiceRecord(decoding: message.payload)
         if name == "heartbeat" {
-            let isUp = record?.state == .up
-            if isUp != isHeartbeatUp {
-                isHeartbeatUp = isUp
+            let served = record?.state == .up ? record?.workspaces : nil
+            if served != heartbeats[instance] {
+                if served == nil || heartbeats[instance] != nil || heartbeats.count < Dispatcher.heartbeatCells {
+                    heartbeats[instance] = served
+                }
                 for executor in executors.indices { dirtyExecutors.insert(executor) }
             }
             return

@@ -57,7 +57,9 @@ extension Dispatcher {
         if attachments[first]?.count ?? 0 >= Limits.attached {
             throw Refusal(.limitReached, "\(Limits.attached) intents are attached already")
         }
-        let spec = makeSpec(submission, owner, submission.intent.priority ?? .normal)
+        let priority = submission.intent.priority ?? .normal
+        if ended[first] == nil { try requireRoom(submission, owner, priority) }
+        let spec = makeSpec(submission, owner, priority)
         let attachment = AttachedRecord(spec: spec, first: first)
         enter(attachment)
         journal(.attached(attachment))
@@ -68,7 +70,7 @@ extension Dispatcher {
         }
         if let record = ended[first] {
             attachments[first] = nil
-            attached[spec.number] = nil
+            _ = takeAttached(spec.number)
             endAttached(attachment, record)
         }
         return true
@@ -79,6 +81,14 @@ extension Dispatcher {
         attached[attachment.spec.number] = attachment
         attachments[attachment.first, default: []].append(attachment.spec.number)
         ids[attachment.spec.key] = attachment.spec.number
+        count(attachment.spec)
+    }
+
+    /// Takes an attached intent out of the tables; its id is remembered, and the list of its first is the caller's.
+    mutating func takeAttached(_ number: Int) -> AttachedRecord? {
+        guard let attachment = attached.removeValue(forKey: number) else { return nil }
+        discount(attachment.spec)
+        return attachment
     }
 
     /// Tells an attached intent whose result it gets.

@@ -175,7 +175,8 @@ extension Dispatcher {
         case .lost: return Obstacle(WaitCode.lost)
         default: return Obstacle(WaitCode.offline)
         }
-        guard isHeartbeatUp, executors[index].verdictBoot == executors[index].card?.boot else { return nil }
+        guard isWatched(executors[index].name.workspace), executors[index].verdictBoot == executors[index].card?.boot
+        else { return nil }
         switch executors[index].verdict {
         case .degraded: return isCheck ? nil : Obstacle(WaitCode.degraded)
         case .stale: return Obstacle(WaitCode.silent)
@@ -184,6 +185,11 @@ extension Dispatcher {
         case .paused: return Obstacle(WaitCode.paused)
         default: return nil
         }
+    }
+
+    /// Whether a heartbeat is up for a workspace.
+    private func isWatched(_ workspace: String) -> Bool {
+        heartbeats.values.contains { $0.isEmpty || $0.contains(workspace) }
     }
 
     /// F3: free slots beside the reserve; for pull a claim.

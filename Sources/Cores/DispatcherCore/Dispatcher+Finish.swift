@@ -90,18 +90,15 @@ extension Dispatcher {
         let capability = task.capability
         capabilities[capability].live -= 1
         if task.state == .queued { capabilities[capability].queued -= 1 }
+        noteDelay(of: task, from: task.state, to: nil)
         touch(capability: capability)
         tasks[number] = nil
         runs[number] = nil
         leases[number] = nil
         timers.remove(TimerKey(.task, number))
         heldTimers.remove(TimerKey(.attempt, number))
-        taskBytes -= task.spec.size
         undelivered.remove(Token.accepted(number))
-        let owner = ScopedName(task.spec.key.workspace, task.spec.owner)
-        if let count = ownerCounts[owner] { ownerCounts[owner] = count > 1 ? count - 1 : nil }
-        workspaceUse[owner.workspace]?.remove(task.spec.size)
-        if workspaceUse[owner.workspace]?.tasks == 0 { workspaceUse[owner.workspace] = nil }
+        discount(task.spec)
     }
 
     /// Builds the result.
@@ -175,7 +172,7 @@ extension Dispatcher {
     /// Ends the intents that are attached to a task: each gets the same result.
     private mutating func endAttached(to number: Int, _ record: EndedRecord) {
         for follower in attachments.removeValue(forKey: number) ?? [] {
-            guard let attachment = attached.removeValue(forKey: follower) else { continue }
+            guard let attachment = takeAttached(follower) else { continue }
             endAttached(attachment, record)
         }
     }

@@ -104,18 +104,26 @@ extension Dispatcher {
         var (live, queued, running) = ([Int: Int](), [Int: Int](), [Int: Int]())
         var standing: [DedupKey: Int] = [:]
         var bytes = 0
+        var uses: [String: WorkspaceUse] = [:]
         for task in tasks.values {
             owners[ScopedName(task.spec.key.workspace, task.spec.owner), default: 0] += 1
             live[task.capability, default: 0] += 1
             if task.state == .queued { queued[task.capability, default: 0] += 1 }
             if leases[task.number] != nil { running[task.capability, default: 0] += 1 }
             bytes += task.spec.size
+            uses[task.spec.key.workspace, default: WorkspaceUse()].add(task.spec.size)
             guard let intent = task.spec.extras?.intent, let key = intent.dedupKey else { continue }
             if intent.dedup == .untilStart, hasStarted(task) { continue }
             standing[
                 DedupKey(workspace: task.spec.key.workspace, capability: task.spec.capability, key: key),
                 default: 0] += 1
         }
+        for record in attached.values {
+            owners[ScopedName(record.spec.key.workspace, record.spec.owner), default: 0] += 1
+            bytes += record.spec.size
+            uses[record.spec.key.workspace, default: WorkspaceUse()].add(record.spec.size)
+        }
+        if uses != workspaceUse { faults.append("I15: tasks of workspaces are miscounted") }
         if owners != ownerCounts { faults.append("I15: tasks of owners are miscounted") }
         if bytes != taskBytes { faults.append("I15: the size of tasks is miscounted") }
         for index in capabilities.indices {

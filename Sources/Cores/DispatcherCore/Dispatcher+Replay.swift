@@ -78,10 +78,11 @@ extension Dispatcher {
         task.spec = change.hasNewInput ? old.spec.with(input: change.task.spec.input) : old.spec
         if change.raisesDelivery { task.spec = task.spec.atMostOnce }
         task.capability = old.capability
-        taskBytes += task.spec.size - old.spec.size
+        recount(old.spec, task.spec)
         let capability = task.capability
         if old.state == .queued { capabilities[capability].queued -= 1 }
         if task.state == .queued { capabilities[capability].queued += 1 }
+        noteDelay(of: task, from: old.state, to: task.state)
         if let lease = leases.removeValue(forKey: number) { releaseReplayed(number, lease, capability) }
         if let holder = runs[number]?.holder { epochIndex[holder.epoch] = nil }
         tasks[number] = task
@@ -125,7 +126,7 @@ extension Dispatcher {
             if let lease = leases[number] { releaseReplayed(number, lease, capability) }
             if let holder = runs[number]?.holder { epochIndex[holder.epoch] = nil }
             leave(task)
-        } else if let attachment = attached.removeValue(forKey: number) {
+        } else if let attachment = takeAttached(number) {
             own.spec = attachment.spec
             attachments[attachment.first]?.removeAll { $0 == number }
             if attachments[attachment.first]?.isEmpty ?? false { attachments[attachment.first] = nil }

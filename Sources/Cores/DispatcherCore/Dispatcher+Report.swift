@@ -209,13 +209,26 @@ extension Dispatcher {
         correctCost(number, by: (last.cost ?? 0) - before, at: last.startedAt)
     }
 
+    /// Keeps what the next attempt is to get. One with which its assign would be too large is refused, and the one
+    /// before stays.
+    private mutating func keepCheckpoint(_ report: Report, _ number: Int) -> Bool {
+        guard let checkpoint = report.checkpoint, let task = tasks[number] else { return false }
+        let beside = task.spec.input?.bytes.count ?? 0
+        if checkpoint.bytes.count > Limits.payload - Limits.envelope - beside {
+            if let lease = leases[number] {
+                let error = ErrorBody(.payloadTooLarge, "the checkpoint does not fit into an assign beside the input")
+                sendError(lease.executor, error, task: task.spec.key.id)
+            }
+            return false
+        }
+        runs[number, default: RunRecord()].checkpoint = checkpoint
+        return true
+    }
+
     private mutating func takeProgress(_ report: Report, _ number: Int) {
         if tasks[number]?.state == .offered { start(number) }
         renew(number)
-        if let checkpoint = report.checkpoint, checkpoint.bytes.count <= Limits.payload - Limits.envelope {
-            runs[number, default: RunRecord()].checkpoint = checkpoint
-            journalChange(number)
-        }
+        if keepCheckpoint(report, number) { journalChange(number) }
         guard let task = tasks[number], task.spec.updates == .all, task.spec.step == nil else { return }
         var update = Update(.progress, task: task.spec.key.id, state: task.state, rev: task.rev, at: now.wall)
         update.percent = report.percent
@@ -265,7 +278,7 @@ extension Dispatcher {
     private mutating func released(_ report: Report, _ number: Int) {
         guard let task = tasks[number], let lease = leases[number] else { return }
         judgeCircuits(number, lease, pair: .neutral, capability: .neutral, nil)
-        if let checkpoint = report.checkpoint { runs[number, default: RunRecord()].checkpoint = checkpoint }
+        _ = keepCheckpoint(report, number)
         noteAttempt(number, AttemptEnd("released"))
         endLease(number)
         epochIndex[lease.epoch] = nil

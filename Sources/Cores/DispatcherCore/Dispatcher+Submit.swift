@@ -264,12 +264,20 @@ extension Dispatcher {
         let scope = ScopedName(submission.key.workspace, owner)
         if let lack = lackOfShare(scope, need) { throw busy(lack) }
         if !isFull(priority, need) { return }
-        if priority == .critical, let victim = lanes[submission.key.workspace]?.newestLow {
+        let workspace = submission.key.workspace
+        if priority == .critical, let victim = lanes[workspace]?.newestLow ?? delayedOrder[workspace]?.first {
             metrics.shed += 1
             finish(victim, Ending(.rejected, ErrorBody(.busy, "gave way to a critical task")))
             if !isFull(priority, need) { return }
         }
         throw busy("too many tasks")
+    }
+
+    /// An intent that waits for another's result counts as a task does.
+    mutating func requireRoom(_ submission: Submission, _ owner: String, _ priority: Priority) throws(Refusal) {
+        let need = RoomNeed(submission.intent.input, isPlan: false, includesPlan: false)
+        if let lack = lackOfShare(ScopedName(submission.key.workspace, owner), need) { throw busy(lack) }
+        if isFull(priority, need) { throw busy("too many tasks") }
     }
 
     /// Why an owner, or its workspace, may have no further tasks.
@@ -291,7 +299,7 @@ extension Dispatcher {
     /// Whether further tasks would be more than a lane may fill.
     private func isFull(_ priority: Priority, _ need: RoomNeed) -> Bool {
         let part = [70, 85, 90, 100][priority.rank]
-        return tasks.count > configuration.tasks * part / 100 - need.tasks
+        return tasks.count + attached.count > configuration.tasks * part / 100 - need.tasks
             || taskBytes > configuration.taskBytes * part / 100 - need.bytes
     }
 
@@ -309,7 +317,8 @@ extension Dispatcher {
     /// After how long it is worth asking again.
     private mutating func busyMs() -> Int {
         let perSecond = max(1, metrics.endedPerSecond(at: now.monotonic))
-        let base = min(60_000, max(1000, 1000 * tasks.count / perSecond))
+        let queued = lanes.values.reduce(0) { $0 + $1.count }
+        let base = min(60_000, max(1000, 1000 * queued / perSecond))
         return base * generator.uniform(50...150) / 100
     }
 

@@ -32,11 +32,10 @@ extension Dispatcher {
         task.capability = capability
         tasks[spec.number] = task
         ids[spec.key] = spec.number
-        taskBytes += spec.size
-        ownerCounts[ScopedName(spec.key.workspace, spec.owner), default: 0] += 1
-        workspaceUse[spec.key.workspace, default: WorkspaceUse()].add(spec.size)
+        count(spec)
         capabilities[capability].live += 1
         if task.state == .queued { capabilities[capability].queued += 1 }
+        noteDelay(of: task, from: nil, to: task.state)
         touch(capability: capability)
         if let key = spec.extras?.intent.dedupKey {
             // In a compacted journal an older task may come after a newer one that took its key over.
@@ -67,6 +66,7 @@ extension Dispatcher {
         tasks[number] = task
         let capability = task.capability
         if old != state {
+            noteDelay(of: task, from: old, to: state)
             if old == .queued { capabilities[capability].queued -= 1 }
             if state == .queued { capabilities[capability].queued += 1 }
         }
@@ -79,10 +79,46 @@ extension Dispatcher {
         setAttemptTimer(number)
     }
 
+    /// Keeps account of the delayed tasks, of which one may have to give way.
+    mutating func noteDelay(of task: TaskRecord, from old: TaskState?, to new: TaskState?) {
+        guard old == .delayed || new == .delayed, old != new else { return }
+        let spec = task.spec
+        var order = delayedOrder.removeValue(forKey: spec.key.workspace) ?? ShedOrder()
+        if new == .delayed {
+            order.insert(task.number, of: spec.owner, isLow: spec.priority == .low)
+        } else {
+            order.remove(task.number, of: spec.owner, isLow: spec.priority == .low)
+        }
+        if !order.isEmpty { delayedOrder[spec.key.workspace] = order }
+    }
+
     /// Gives a live task another input.
     mutating func setSpec(_ number: Int, _ spec: TaskSpec) {
-        taskBytes += spec.size - (tasks[number]?.spec.size ?? 0)
+        guard let old = tasks[number]?.spec else { return }
         tasks[number]?.spec = spec
+        recount(old, spec)
+    }
+
+    /// A live task, or an attached intent, counts in its owner's, its workspace's and the whole dispatcher's limits.
+    mutating func count(_ spec: TaskSpec) {
+        taskBytes += spec.size
+        ownerCounts[ScopedName(spec.key.workspace, spec.owner), default: 0] += 1
+        workspaceUse[spec.key.workspace, default: WorkspaceUse()].add(spec.size)
+    }
+
+    /// The same task has another size.
+    mutating func recount(_ old: TaskSpec, _ new: TaskSpec) {
+        taskBytes += new.size - old.size
+        workspaceUse[new.key.workspace]?.change(by: new.size - old.size)
+    }
+
+    /// What has ended counts no more.
+    mutating func discount(_ spec: TaskSpec) {
+        taskBytes -= spec.size
+        let owner = ScopedName(spec.key.workspace, spec.owner)
+        if let count = ownerCounts[owner] { ownerCounts[owner] = count > 1 ? count - 1 : nil }
+        workspaceUse[owner.workspace]?.remove(spec.size)
+        if workspaceUse[owner.workspace]?.tasks == 0 { workspaceUse[owner.workspace] = nil }
     }
 
     /// Journals a live task as it is now.
@@ -209,6 +245,7 @@ extension Dispatcher {
         case .running:
             runs[number, default: RunRecord()].cancelReason = reason
             leases[number]?.cancelUntil = now.monotonic + graceMs
+            leases[number]?.graceMs = graceMs
             leases[number]?.execUntil = nil
             transition(number, to: .canceling)
             if let lease = leases[number] { sendCancel(task.spec, lease, graceMs: graceMs, reason: reason) }

@@ -150,7 +150,11 @@ extension Dispatcher {
     private func restoreLease(_ lease: inout Lease, _ task: TaskRecord) {
         lease.granted = min(now.monotonic, now.clock(lease.grantedAt))
         guard let startedAt = lease.startedAt else {
-            lease.offerUntil = now.monotonic + max(lease.offerMs, 1)
+            // A journal of an earlier version does not say how long it was.
+            if lease.offerMs == 0 {
+                lease.offerMs = task.spec.delivery == .atMostOnce ? lease.leaseMs : Defaults.acceptMs
+            }
+            lease.offerUntil = now.monotonic + lease.offerMs
             return
         }
         lease.started = min(now.monotonic, now.clock(startedAt))
@@ -159,7 +163,7 @@ extension Dispatcher {
         lease.execUntil = now.monotonic + max(left, Defaults.acceptMs)
         if task.state == .canceling {
             lease.execUntil = nil
-            lease.cancelUntil = now.monotonic + Defaults.cancelGraceMs
+            lease.cancelUntil = now.monotonic + (lease.graceMs ?? Defaults.cancelGraceMs)
         }
     }
 

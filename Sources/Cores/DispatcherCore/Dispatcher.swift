@@ -49,6 +49,8 @@ public struct Dispatcher: Service {
     var taskBytes = 0
     var ownerCounts: [ScopedName: Int] = [:]
     var workspaceUse: [String: WorkspaceUse] = [:]
+    /// Delayed tasks by workspace; the queued ones stand in its lanes.
+    var delayedOrder: [String: ShedOrder<String>] = [:]
     var dedupKeys: [DedupKey: Int] = [:]
     var concurrency: [ScopedName: ConcurrencyState] = [:]
     /// Tasks that were called back into their lanes because their concurrency key is free, until their decision.
@@ -94,7 +96,10 @@ public struct Dispatcher: Service {
     var lastCircuit = 0
     var quietSuccess: EndMarks = []
     var quietTask = 0
-    var isHeartbeatUp = false
+    /// Heartbeats that are known, at most; further ones count as down.
+    static let heartbeatCells = 1000
+    /// The workspaces of each heartbeat that is up, by instance; none named: all.
+    var heartbeats: [String: [String]] = [:]
     var rates = RateTable()
     var spending = SpendingTable()
     var replayedSpending: [String: PeriodSpending] = [:]

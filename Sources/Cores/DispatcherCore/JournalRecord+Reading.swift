@@ -201,6 +201,8 @@ extension JournalRecord {
         lease.attempt = try fields.number("at")
         lease.leaseMs = try fields.number("lm")
         lease.timeoutMs = try fields.number("tm")
+        lease.offerMs = fields.numbers["om"] ?? 0
+        lease.graceMs = fields.numbers["gr"]
         lease.startedAt = fields.time("sa")
         lease.pairGeneration = fields.numbers["pg"] ?? 0
         lease.capabilityGeneration = fields.numbers["cg"] ?? 0

@@ -240,6 +240,8 @@ extension JournalRecord: WireWritable {
         writer.field("at", lease.attempt)
         writer.field("lm", lease.leaseMs)
         writer.field("tm", lease.timeoutMs)
+        if lease.offerMs != 0, lease.startedAt == nil { writer.field("om", lease.offerMs) }
+        writer.field("gr", lease.graceMs)
         writer.field("ga", lease.grantedAt.milliseconds)
         writer.field("sa", lease.startedAt?.milliseconds)
         if lease.pairGeneration != 0 { writer.field("pg", lease.pairGeneration) }

@@ -51,7 +51,7 @@ struct Lanes: Sendable {
     private var criticalRun = 0
     private var floor = 0
     private var lowest = 0
-    private var shed = ShedOrder()
+    private var shed = ShedOrder<Lane.Owner>()
 
     /// No tasks; `weights` are the owners' shares.
     init(weights: [String: Int] = [:]) { self.weights = weights }
@@ -83,7 +83,7 @@ struct Lanes: Sendable {
         seats[task] = seat
         counts[place.demand, default: 0] += 1
         lanes[rank].insert(task, seat, isParked: isParked(place.demand))
-        shed.insert(task, seat)
+        shed.insert(task, of: seat.owner, isLow: seat.lane == .low)
     }
 
     /// The number of an owner. Names that no task and no lane knows any more are forgotten once there are many.
@@ -103,7 +103,7 @@ struct Lanes: Sendable {
     mutating func remove(_ task: Int) {
         guard let place = seats.removeValue(forKey: task) else { return }
         lanes[place.lane.rank].remove(task, place)
-        shed.remove(task, place)
+        shed.remove(task, of: place.owner, isLow: place.lane == .low)
         let demand = Int(place.demand)
         let left = count(demand) - 1
         counts[demand] = left > 0 ? left : nil
@@ -238,39 +238,5 @@ extension Lanes: Equatable {
     static func == (a: Lanes, b: Lanes) -> Bool {
         a.weights == b.weights && a.named == b.named && a.parked == b.parked && a.lanes == b.lanes
             && a.criticalRun == b.criticalRun && a.floor == b.floor && a.lowest == b.lowest
-    }
-}
-
-/// Which `low` task gives way first: the newest of the owner with most tasks in all lanes.
-private struct ShedOrder: Sendable {
-    private var totals: [Lane.Owner: Int] = [:]
-    private var newest: [Lane.Owner: IndexedHeap<Int, Int>] = [:]
-    private var owners = IndexedHeap<Lane.Owner, Int>()
-
-    var first: Int? {
-        guard let owner = owners.first?.key else { return nil }
-        return newest[owner]?.first?.key
-    }
-
-    mutating func insert(_ task: Int, _ place: Lanes.Seat) {
-        totals[place.owner, default: 0] += 1
-        if place.lane == .low { newest[place.owner, default: IndexedHeap()].set(task, -task) }
-        settle(place.owner)
-    }
-
-    mutating func remove(_ task: Int, _ place: Lanes.Seat) {
-        totals[place.owner, default: 0] -= 1
-        if place.lane == .low { newest[place.owner]?.remove(task) }
-        settle(place.owner)
-    }
-
-    private mutating func settle(_ owner: Lane.Owner) {
-        if totals[owner] == 0 { totals[owner] = nil }
-        if newest[owner]?.isEmpty ?? true {
-            newest[owner] = nil
-            owners.remove(owner)
-        } else {
-            owners.set(owner, -(totals[owner] ?? 0))
-        }
     }
 }

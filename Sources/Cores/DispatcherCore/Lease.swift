@@ -25,6 +25,8 @@ public struct Lease: Hashable, Sendable {
     public var offerMs = 0
     /// How long the attempt may take, in ms.
     public var timeoutMs: Int
+    /// How long it may take to stop once its cancel is asked for, in ms.
+    public var graceMs: Int?
     /// When it was given out.
     public var grantedAt: WallTime
     /// When the attempt began; absent while offered.

@@ -11,6 +11,9 @@ struct WorkspaceUse: Hashable, Sendable {
         bytes += size
     }
 
+    /// A task has become so much larger.
+    mutating func change(by size: Int) { bytes += size }
+
     /// A task of `size` bytes has ended.
     mutating func remove(_ size: Int) {
         tasks -= 1
