@@ -54,11 +54,30 @@ extension DispatcherRun {
             wait(15_000, limit: limit)
         }
         guard events < limit else { return }
+        explainOpenCircuits(limit: limit)
         for circuit in openCircuits.prefix(2) {
             let name = "\(circuit.capability)/\(circuit.executor ?? "*")"
             history.expectations.append(
                 .init(rule: "I31", text: "the circuit \(name) is not closed after 15 min of traffic", isMet: false))
         }
+    }
+
+    /// Asks in a trace why the last probes wait.
+    private func explainOpenCircuits(limit: Int) {
+        let asked = openCircuits.prefix(2).map { circuit in
+            var intent = Intent()
+            intent.executor = circuit.executor
+            return send(intent, circuit.capability)
+        }
+        for verb in ["approve", "explain"] {
+            wait(2000, limit: limit)
+            for key in asked {
+                var command = DispatcherCommand()
+                command.principal = key.principal
+                op.send(command, .task, verb, key.id)
+            }
+        }
+        wait(2000, limit: limit)
     }
 
     // MARK: - I29

@@ -192,6 +192,19 @@ import Wire
         #expect(bench.assignments("e1").map(\.task) == ["t2"])
     }
 
+    @Test func t4_13_assignedToAnotherIsGivenOutAtOnce() throws {
+        var bench = try Harness()
+        bench.online("e1")
+        bench.online("e2")
+        bench.status("e2", "paused")
+        bench.intent("t1", #"{"executor":"e2"}"#)
+        #expect(bench.assignments("e1").isEmpty && bench.assignments("e2").isEmpty)
+        #expect(try bench.command("task/assign/t1", #"{"principal":"alice","executor":"e1"}"#).ok)
+        #expect(bench.assignments("e1").map(\.task) == ["t1"])
+        let decided = try #require(bench.events(.taskModeDecided).last?.data).text
+        #expect(decided.contains(#""mode":"push""#))
+    }
+
     @Test func t4_14_15_16_whatCannotBeAssigned() throws {
         var bench = try Harness()
         bench.online("e1")

@@ -257,5 +257,21 @@ import Wire
         #expect(bench.result("t1")?.status == .canceled)
     }
 
+    @Test("An executor whose card is still to come after a start can be drained and put back")
+    func executorsAreKnownBeforeTheirCards() throws {
+        var bench = try Harness()
+        bench.echoes = false
+        bench.online("e1")
+        #expect(try bench.command("executor/drain/e1").ok)
+        try bench.restart()
+        #expect(!bench.core.isSettled)
+        #expect(try bench.command("executor/resume/e1").ok)
+        #expect(try bench.command("executor/resume/nobody").code == .notFound)
+        bench.advance(60_000)
+        bench.online("e1")
+        bench.intent("t1")
+        #expect(try bench.assignment("e1").task == "t1")
+    }
+
     private struct Missing: Error {}
 }

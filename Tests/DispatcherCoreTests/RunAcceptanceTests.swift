@@ -277,9 +277,13 @@ import Wire
             return
         }
         #expect(code == .shuttingDown)
+        bench.intent("t2")
+        #expect(bench.result("t2")?.error?.code == .shuttingDown && bench.updates("t2").isEmpty)
         try bench.restart()
         bench.succeed("e1", assignment)
         #expect(bench.result("t1")?.status == .success)
+        bench.intent("t2")
+        #expect(bench.updates("t2").map(\.type) == [.accepted])
     }
 
     @Test func t1_99_sameIdSameContent() throws {

@@ -35,8 +35,11 @@ extension Dispatcher {
         }
     }
 
+    /// One that has a card, claims without one, or was drained; after a start also one whose card is still to come.
     private func knownExecutor(_ call: CommandCall) throws(CommandRefusal) -> Int {
-        if let index = executorIndex[call.object], executors[index].card != nil || executors[index].isCardless {
+        if let index = executorIndex[call.object],
+            executors[index].card != nil || executors[index].isCardless || executors[index].isDraining || !isSettled
+        {
             return index
         }
         throw CommandRefusal(.notFound, "no executor \(call.id)")
