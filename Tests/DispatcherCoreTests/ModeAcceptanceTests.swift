@@ -200,9 +200,8 @@ import Wire
         bench.intent("t1", #"{"executor":"e2"}"#)
         #expect(bench.assignments("e1").isEmpty && bench.assignments("e2").isEmpty)
         #expect(try bench.command("task/assign/t1", #"{"principal":"alice","executor":"e1"}"#).ok)
-        #expect(bench.assignments("e1").map(\.task) == ["t1"])
-        let decided = try #require(bench.events(.taskModeDecided).last?.data).text
-        #expect(decided.contains(#""mode":"push""#))
+        let own = try bench.assignment("e1")
+        #expect(own.task == "t1" && own.acceptMs == 2000, "it is pushed: a grant has no accept_ms")
     }
 
     @Test func t4_14_15_16_whatCannotBeAssigned() throws {

@@ -99,15 +99,14 @@ extension WallTime {
     public static let latestText = WallTime(milliseconds: 253_402_300_799_999)
 
     /// Reads RFC 3339 text with any offset, such as `2026-11-20T09:00:00.000Z` (contract rule 6 in `topics/README.md`).
-    /// `nil` when it is not of that form or names no offset.
-    public init?(rfc3339 text: String) {
-        guard let instant = TimeText(text.utf8)?.instant else { return nil }
-        self = instant
-    }
+    /// `nil` when it is not of that form, names no offset, or is outside the years 0000 to 9999 in UTC.
+    public init?(rfc3339 text: String) { self.init(rfc3339: text.utf8) }
 
     /// Reads RFC 3339 text from its bytes.
     public init?(rfc3339 bytes: some Sequence<UInt8>) {
-        guard let instant = TimeText(bytes)?.instant else { return nil }
+        guard let instant = TimeText(bytes)?.instant, instant >= .earliestText, instant <= .latestText else {
+            return nil
+        }
         self = instant
     }
 

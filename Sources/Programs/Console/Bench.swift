@@ -21,6 +21,8 @@ final class Bench: GroundedBench {
     private static let relayAccount = "relay"
     /// Tasks that are run one after the other.
     private static let aloneTasks = 500
+    /// Appends by which the disk is measured.
+    private static let syncs = 200
     /// Tasks before anything is measured.
     private static let warmUpTasks = 500
 
@@ -71,8 +73,26 @@ final class Bench: GroundedBench {
         let readiness = try ServiceReadiness(client)
         let dispatcher = try measure("dispatcher", try dispatcherProcess(), readiness)
         report.row(dispatcher)
-        report.end(relay, dispatcher)
+        report.end(relay, dispatcher, syncs: try measureSyncs())
         return .done
+    }
+
+    /// What the disk under the state takes for one append of a journal, the dispatcher's own way: a task that is alone
+    /// waits for two of them, which the relay does not.
+    private func measureSyncs() throws(Failure) -> BenchLatencies {
+        try FileText.makeFolder("\(folder)/syncs")
+        let journal = Journal(directory: "\(folder)/syncs")
+        do {
+            _ = try journal.recover { _ in }
+            var latencies: [Int] = []
+            for _ in 0..<Bench.syncs {
+                journal.append([UInt8](repeating: 0x20, count: 2 * shape.payload))
+                let began = BenchClock.now
+                try journal.commit()
+                latencies.append(BenchClock.now - began)
+            }
+            return BenchLatencies(latencies)
+        } catch { throw Failure(.ownFault, "the disk under \(folder) cannot be measured: \(error)") }
     }
 
     private func relayProcess() throws(Failure) -> ManagedProcess {
@@ -196,16 +216,24 @@ struct BenchReport {
         ])
     }
 
-    /// The ratio, and the memory.
-    func end(_ relay: Bench.Figures, _ dispatcher: Bench.Figures) {
+    /// The ratio, the disk, and the memory.
+    func end(_ relay: Bench.Figures, _ dispatcher: Bench.Figures, syncs: BenchLatencies) {
         let percent = dispatcher.full.rate * 100 / max(1, relay.full.rate)
         if session.wantsJSON {
             terminal.print(
-                RawJSON { $0.object { $0.field("ratio_percent", percent) } }.bytes)
+                RawJSON {
+                    $0.object {
+                        $0.field("ratio_percent", percent)
+                        $0.field("sync_p50_us", syncs.percentile(50))
+                        $0.field("sync_p99_us", syncs.percentile(99))
+                    }
+                }.bytes)
             return
         }
         terminal.print("")
         terminal.print("ratio   the dispatcher reaches \(percent) % of the relay, which keeps and decides nothing")
+        let (usual, slow) = (BenchLatencies.text(syncs.percentile(50)), BenchLatencies.text(syncs.percentile(99)))
+        terminal.print("disk    an append takes \(usual), \(slow) at p99; a task that is alone waits for two")
         terminal.print(
             "memory  dispatcher \(dispatcher.restKiB / 1024) MiB at rest, \(dispatcher.peakKiB / 1024) MiB at most; "
                 + "relay \(relay.peakKiB / 1024) MiB")
