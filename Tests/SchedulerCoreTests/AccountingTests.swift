@@ -121,6 +121,25 @@ import Wire
         #expect(heir.view("ghost") == nil)
     }
 
+    @Test("A scheduler whose journal is lost goes above the term that was left behind", arguments: [true, false])
+    func theTermRisesOverALostJournal(hasRecord: Bool) throws {
+        let bench = Bench()
+        bench.put("s", "cron", #"{"expr":"0 9 * * *"}"#)
+        bench.restart()
+        bench.restart()
+        bench.until("2026-11-20T09:30:00Z")
+        let last = try #require(bench.view("s")?.term)
+        bench.give(.terminate)
+        let left = bench.retained.filter { $0.key.hasSuffix("/schedule/s") || hasRecord }
+        #expect(last == 3 && left.count > (hasRecord ? 1 : 0))
+        let heir = Bench("2026-11-20T09:30:00.000Z", before: left) { $0.adopts = true }
+        #expect(heir.view("s")?.term == last + 1)
+        let record = try #require(heir.retained["_sys/martlet1/service/scheduler/scheduler"])
+        #expect(try ServiceRecord(decoding: record).term == last + 1)
+        heir.restart()
+        #expect(heir.view("s")?.term == last + 2)
+    }
+
     @Test("Taking over waits for views as long as they come") func slowTakeOver() throws {
         let bench = Bench()
         bench.put("s", "cron", #"{"expr":"0 9 * * *"}"#)

@@ -71,6 +71,7 @@ extension ScheduleEngine {
         guard isConnected, !isReady else { return }
         isReady = true
         readyBy = nil
+        raiseTerm()
         // What nobody knows from now on is a stranger's.
         if isAdopting {
             hasHistory = true
@@ -87,6 +88,24 @@ extension ScheduleEngine {
         publishAlerts(now)
         publishHeldNotes()
         effects.append(.ready)
+    }
+
+    /// Goes above the greatest term that was left behind. A journal that was lost counts from 1 again, and the ids of
+    /// events, and what readers take for newer, rest on the term.
+    private mutating func raiseTerm() {
+        guard termLeft >= term else { return }
+        let number = termLeft + 1
+        term = number
+        journal {
+            $0.field("k", "term")
+            $0.field("term", number)
+        }
+        effects.append(
+            .log(
+                LogEvent(
+                    .info, "term_raised", "Another \(settings.role.service) served here before",
+                    [LogField("term", String(number))])))
+        publishRecord(state: .up)
     }
 
     /// Own views, of which there may be very many: only when they are taken over they are waited for. One that is lost on
@@ -262,6 +281,9 @@ extension ScheduleEngine {
             judgeWaiting(now)
         }
         guard name == settings.role.service else { return }
+        if let record, record.boot != settings.boot, instance == settings.instance {
+            termLeft = max(termLeft, record.term)
+        }
         let service = settings.role.service
         if let record, let reason = ownRecord(.up).verdict(on: record, instance: instance, service: service) {
             guard !isEnding else { return }

@@ -123,6 +123,7 @@ extension ScheduleEngine {
             return
         }
         if !isTakingOver { journalTakeOver(true) }
+        termLeft = max(termLeft, view.term)
         let definition = compiled.named(rev: max(1, view.definitionRev), owner: view.owner)
         var record = ScheduleRecord(key: key, definition: definition, cursor: view.state.cursor, now: now.wall)
         record.take(view.state)

@@ -49,6 +49,8 @@ public struct ScheduleEngine: Service {
 
     /// The number of this start.
     public internal(set) var term = 0
+    /// The greatest term that another process of this name has left.
+    var termLeft = 0
     var startedAt = WallTime(milliseconds: 0)
     /// Whether the broker is there.
     public internal(set) var isConnected = false
