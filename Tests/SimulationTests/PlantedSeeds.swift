@@ -6,7 +6,7 @@ import Simulation
 enum PlantedSeeds {
     private static let ofTheDispatcher: [Mutant: UInt64] = [
         .takesStale: 10, .hurries: 3, .forgetsDeadline: 4, .skipsHalfOpen: 2, .ignoresPlanCost: 3, .starvesOthers: 3,
-        .ignoresWills: 3, .neverRepublishes: 3,
+        .ignoresRates: 2, .ignoresWills: 3, .neverRepublishes: 3,
     ]
     private static let ofTheScheduler: [SchedulerMutant: UInt64] = [
         .forgetsAppend: 3, .forgetsCursor: 3, .speaksBeforeSync: 42, .neverRepublishes: 2,
