@@ -70,7 +70,7 @@ extension Dispatcher {
         }
         if let record = ended[first] {
             attachments[first] = nil
-            _ = takeAttached(spec.number)
+            takeAttached(spec.number)
             endAttached(attachment, record)
         }
         return true
@@ -85,7 +85,7 @@ extension Dispatcher {
     }
 
     /// Takes an attached intent out of the tables; its id is remembered, and the list of its first is the caller's.
-    mutating func takeAttached(_ number: Int) -> AttachedRecord? {
+    @discardableResult mutating func takeAttached(_ number: Int) -> AttachedRecord? {
         guard let attachment = attached.removeValue(forKey: number) else { return nil }
         discount(attachment.spec)
         return attachment

@@ -123,6 +123,10 @@ extension Dispatcher {
             bytes += record.spec.size
             uses[record.spec.key.workspace, default: WorkspaceUse()].add(record.spec.size)
         }
+        let delayed = tasks.values.count { $0.state == .delayed }
+        if delayed != delayedOrder.values.reduce(0, { $0 + $1.count }) {
+            faults.append("I15: delayed tasks are miscounted")
+        }
         if uses != workspaceUse { faults.append("I15: tasks of workspaces are miscounted") }
         if owners != ownerCounts { faults.append("I15: tasks of owners are miscounted") }
         if bytes != taskBytes { faults.append("I15: the size of tasks is miscounted") }

@@ -188,7 +188,7 @@ extension Dispatcher {
     /// Ends an intent that waits for another's result.
     private mutating func detach(_ attachment: AttachedRecord, reason: String?) {
         let number = attachment.spec.number
-        _ = takeAttached(number)
+        takeAttached(number)
         attachments[attachment.first]?.removeAll { $0 == number }
         var result = TaskResult(task: attachment.spec.key.id, status: .canceled, finishedAt: now.wall)
         result.error = cancelError(reason)

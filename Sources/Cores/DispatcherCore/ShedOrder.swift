@@ -9,6 +9,8 @@ struct ShedOrder<Owner: Hashable & Comparable & Sendable>: Sendable {
 
     /// Whether no task is here.
     var isEmpty: Bool { totals.isEmpty }
+    /// How many tasks there are; walks all owners.
+    var count: Int { totals.values.reduce(0, +) }
 
     /// The task that gives way first.
     var first: Int? {
