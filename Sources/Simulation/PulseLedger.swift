@@ -77,8 +77,11 @@ final class PulseLedger {
                     "\(beater.name) was called \(view.verdict.rawValue) after \(silent) ms of silence, "
                         + "it beats every \(beater.beatMs)")
             }
+        // A view names the boot that it is about: what was under way when the connection broke is sent again, and speaks
+        // of the boot before. The check at the end has none of it.
         case .lost?:
-            if beater.isKnownToBeThere(for: PulseLedger.slackMs), world.time > isLossyUntil {
+            let isOfThisLife = view.boot == nil || view.boot == beater.bootName
+            if isOfThisLife, beater.isKnownToBeThere(for: PulseLedger.slackMs), world.time > isLossyUntil {
                 history.violate("liveness", "\(beater.name) was called lost, but is there")
             }
         default: break

@@ -34,7 +34,8 @@ final class ScriptedBeater {
         self.beatMs = beatMs
     }
 
-    private var bootName: String { "\(name)-\(boot)" }
+    /// The boot that its card and its status carry.
+    var bootName: String { "\(name)-\(boot)" }
 
     private func topic(_ place: Topic.Place) -> String { Topic("main", place).name }
 
