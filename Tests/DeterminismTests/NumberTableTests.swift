@@ -31,7 +31,15 @@ import Testing
             #expect(table.count == dictionary.count)
         }
         #expect(Set(table.keys) == Set(dictionary.keys))
+        #expect(table.values.sorted() == dictionary.values.sorted())
         for (number, value) in dictionary { #expect(table[number] == value) }
+        var other = NumberTable<Int>()
+        for number in dictionary.keys.sorted() { other[number] = dictionary[number] }
+        #expect(table == other)
+        for number in table.keys { table[number] = nil }
+        #expect(table.isEmpty && Array(table.values).isEmpty && table != other)
+        table[3] = 4
+        #expect(table.keys == [3] && Array(table.values) == [4])
     }
 
     /// Numbers in a row, and multiples of large powers of two, do not crowd together.

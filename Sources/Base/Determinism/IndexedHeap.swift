@@ -2,7 +2,7 @@
 /// Ties are broken by the key, so that the order never depends on hashing.
 public struct IndexedHeap<Key: Hashable & Comparable & Sendable, Priority: Comparable & Sendable>: Sendable {
     @usableFromInline var entries: [(priority: Priority, key: Key)] = []
-    @usableFromInline var positions: [Place: Int] = [:]
+    @usableFromInline var positions: [Place: Int32] = [:]
 
     /// A key of `positions`; a number is hashed as `Number` is.
     @usableFromInline struct Place: Hashable, Sendable {
@@ -27,31 +27,31 @@ public struct IndexedHeap<Key: Hashable & Comparable & Sendable, Priority: Compa
     @inlinable public var first: (key: Key, priority: Priority)? { entries.first.map { ($0.key, $0.priority) } }
 
     /// The priority under which `key` is queued.
-    @inlinable public func priority(of key: Key) -> Priority? { positions[Place(key)].map { entries[$0].priority } }
+    @inlinable public func priority(of key: Key) -> Priority? { positions[Place(key)].map { entries[Int($0)].priority } }
 
     /// Whether `key` is queued.
     @inlinable public func contains(_ key: Key) -> Bool { positions[Place(key)] != nil }
 
     /// Queues `key`, or moves it if it is queued already.
     @inlinable public mutating func set(_ key: Key, _ priority: Priority) {
-        if let at = positions[Place(key)] {
+        if let at = positions[Place(key)].map(Int.init) {
             let old = entries[at].priority
             entries[at].priority = priority
             if priority < old { siftUp(at) } else { siftDown(at) }
         } else {
             entries.append((priority, key))
-            positions[Place(key)] = entries.count - 1
+            positions[Place(key)] = Int32(entries.count - 1)
             siftUp(entries.count - 1)
         }
     }
 
     /// Removes `key`; returns whether it was queued.
     @inlinable @discardableResult public mutating func remove(_ key: Key) -> Bool {
-        guard let at = positions.removeValue(forKey: Place(key)) else { return false }
+        guard let at = positions.removeValue(forKey: Place(key)).map(Int.init) else { return false }
         let last = entries.removeLast()
         if at < entries.count {
             entries[at] = last
-            positions[Place(last.key)] = at
+            positions[Place(last.key)] = Int32(at)
             siftDown(at)
             siftUp(at)
         }
@@ -75,10 +75,10 @@ public struct IndexedHeap<Key: Hashable & Comparable & Sendable, Priority: Compa
         while child > 0, precedes(child, (child - 1) / 2) {
             let parent = (child - 1) / 2
             entries.swapAt(child, parent)
-            positions[Place(entries[child].key)] = child
+            positions[Place(entries[child].key)] = Int32(child)
             child = parent
         }
-        if child != start { positions[Place(entries[child].key)] = child }
+        if child != start { positions[Place(entries[child].key)] = Int32(child) }
     }
 
     @inlinable mutating func siftDown(_ start: Int) {
@@ -90,9 +90,9 @@ public struct IndexedHeap<Key: Hashable & Comparable & Sendable, Priority: Compa
             let child = right < entries.count && precedes(right, left) ? right : left
             guard precedes(child, parent) else { break }
             entries.swapAt(parent, child)
-            positions[Place(entries[parent].key)] = parent
+            positions[Place(entries[parent].key)] = Int32(parent)
             parent = child
         }
-        if parent != start { positions[Place(entries[parent].key)] = parent }
+        if parent != start { positions[Place(entries[parent].key)] = Int32(parent) }
     }
 }

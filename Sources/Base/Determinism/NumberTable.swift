@@ -20,49 +20,106 @@ public struct Number: Hashable, Comparable, Sendable {
     @inlinable public func _rawHashValue(seed: Int) -> Int { Number.spread(value, seed) }
 }
 
-/// A dictionary from numbers that we give out ourselves.
+/// A dictionary from numbers that we give out ourselves. The values stand side by side, and only their places are
+/// hashed: half of a dictionary's slots are empty on average, and a value may be large.
 public struct NumberTable<Value: Sendable>: Sendable {
-    @usableFromInline var table: [Number: Value] = [:]
+    @usableFromInline var places: [Number: Int32] = [:]
+    @usableFromInline var slots: [Value?] = []
+    @usableFromInline var free: [Int32] = []
+
+    /// So many slots are kept when the table has become empty.
+    @usableFromInline static var keptSlots: Int { 256 }
 
     /// An empty table.
     @inlinable public init() {}
 
     /// How many numbers it has.
-    @inlinable public var count: Int { table.count }
+    @inlinable public var count: Int { places.count }
     /// Whether it has none.
-    @inlinable public var isEmpty: Bool { table.isEmpty }
+    @inlinable public var isEmpty: Bool { places.isEmpty }
     /// The numbers, in no order.
-    @inlinable public var keys: [Int] { table.keys.map(\.value) }
+    @inlinable public var keys: [Int] { places.keys.map(\.value) }
     /// The values, in no order.
-    @inlinable public var values: Dictionary<Number, Value>.Values { table.values }
+    @inlinable public var values: Values { Values(slots) }
 
     /// The value of a number.
     @inlinable public subscript(number: Int) -> Value? {
-        get { table[Number(number)] }
-        _modify { yield &table[Number(number)] }
+        get { places[Number(number)].flatMap { slots[Int($0)] } }
+        _modify {
+            if let place = places[Number(number)] {
+                defer { if slots[Int(place)] == nil { vacate(number, place) } }
+                yield &slots[Int(place)]
+            } else {
+                var value: Value?
+                defer { if let value { insert(number, value) } }
+                yield &value
+            }
+        }
     }
 
     /// The value of a number, or what it begins with.
     @inlinable public subscript(number: Int, default initial: @autoclosure () -> Value) -> Value {
-        get { table[Number(number)] ?? initial() }
-        _modify { yield &table[Number(number), default: initial()] }
+        get { self[number] ?? initial() }
+        _modify {
+            let place = places[Number(number)] ?? insert(number, initial())
+            yield &slots[Int(place)]!
+        }
     }
 
     /// Takes a number out.
     @inlinable @discardableResult public mutating func removeValue(forKey number: Int) -> Value? {
-        table.removeValue(forKey: Number(number))
+        guard let place = places[Number(number)] else { return nil }
+        let value = slots[Int(place)].take()
+        vacate(number, place)
+        return value
     }
 
     /// Takes all out.
-    @inlinable public mutating func removeAll() { table.removeAll() }
+    @inlinable public mutating func removeAll() { self = NumberTable() }
 
     /// Changes the value of a number where it stands; `nil` when there is none. Assigning through the subscript moves
     /// the value out and in again, which counts for large values on a hot path.
     @inlinable @inline(__always)
     public mutating func change<Outcome>(_ number: Int, _ body: (inout Value) -> Outcome) -> Outcome? {
-        guard let index = table.index(forKey: Number(number)) else { return nil }
-        return body(&table.values[index])
+        guard let place = places[Number(number)] else { return nil }
+        return body(&slots[Int(place)]!)
+    }
+
+    @inlinable @discardableResult mutating func insert(_ number: Int, _ value: Value) -> Int32 {
+        let place = free.popLast() ?? Int32(slots.count)
+        if Int(place) == slots.count { slots.append(value) } else { slots[Int(place)] = value }
+        places[Number(number)] = place
+        return place
+    }
+
+    /// The slot of a number is empty. A table that has become empty gives back what it had grown to.
+    @inlinable mutating func vacate(_ number: Int, _ place: Int32) {
+        places[Number(number)] = nil
+        free.append(place)
+        if places.isEmpty, slots.count > NumberTable.keptSlots { self = NumberTable() }
+    }
+
+    /// The values of a table.
+    public struct Values: Sequence, IteratorProtocol, Sendable {
+        @usableFromInline let slots: [Value?]
+        @usableFromInline var position = 0
+
+        @inlinable init(_ slots: [Value?]) { self.slots = slots }
+
+        /// The next value.
+        @inlinable public mutating func next() -> Value? {
+            while position < slots.count {
+                defer { position += 1 }
+                if let value = slots[position] { return value }
+            }
+            return nil
+        }
     }
 }
 
-extension NumberTable: Equatable where Value: Equatable {}
+extension NumberTable: Equatable where Value: Equatable {
+    /// Equal values of equal numbers.
+    @inlinable public static func == (a: NumberTable, b: NumberTable) -> Bool {
+        a.count == b.count && a.places.keys.allSatisfy { a[$0.value] == b[$0.value] }
+    }
+}

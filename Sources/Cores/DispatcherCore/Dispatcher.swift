@@ -314,18 +314,18 @@ struct TimerKey: Hashable, Sendable, Comparable {
         case load, settle, memory, metrics, notes
     }
 
-    /// What for.
-    var kind: Kind
-    /// Of which: number of the task, index of the executor or capability, …
-    var id: Int
+    /// What for and of which, in one number: there is one for each task.
+    private var number: Int
 
     /// A key.
-    init(_ kind: Kind, _ id: Int = 0) {
-        self.kind = kind
-        self.id = id
-    }
+    init(_ kind: Kind, _ id: Int = 0) { number = Int(kind.rawValue) << 56 | id }
 
-    static func < (a: TimerKey, b: TimerKey) -> Bool { (a.kind.rawValue, a.id) < (b.kind.rawValue, b.id) }
+    /// What for.
+    var kind: Kind { Kind(rawValue: UInt8(truncatingIfNeeded: number >> 56)) ?? .notes }
+    /// Of which: number of the task, index of the executor or capability, …
+    var id: Int { number & (1 << 56 - 1) }
 
-    func _rawHashValue(seed: Int) -> Int { Number.spread(id &* 32 &+ Int(kind.rawValue), seed) }
+    static func < (a: TimerKey, b: TimerKey) -> Bool { a.number < b.number }
+
+    func _rawHashValue(seed: Int) -> Int { Number.spread(number, seed) }
 }

@@ -160,7 +160,7 @@ struct BenchHistoryReport {
     /// What was measured on.
     func head(_ broker: String, _ results: Int) {
         #if DEBUG
-            terminal.say("This is a debug build: its figures say little. Build with: swift build -c release")
+            terminal.say("This is a debug build: its figures say little. Build with: deploy/build")
         #endif
         if session.wantsJSON { return }
         terminal.print("broker  \(broker)   \(sysconf(Int32(_SC_NPROCESSORS_ONLN))) processors, shared by all programs")

@@ -293,7 +293,7 @@ struct BenchQueueReport {
     /// What was measured on.
     func head(_ broker: String, _ shape: BenchFleet.Shape) {
         #if DEBUG
-            session.terminal.say("This is a debug build: its figures say little. Build with: swift build -c release")
+            session.terminal.say("This is a debug build: its figures say little. Build with: deploy/build")
         #endif
         if session.wantsJSON { return }
         session.terminal.print(

@@ -276,7 +276,7 @@ struct BenchScheduleReport {
     /// What a debug build says first.
     func head() {
         #if DEBUG
-            terminal.say("This is a debug build: its figures say little. Build with: swift build -c release")
+            terminal.say("This is a debug build: its figures say little. Build with: deploy/build")
         #endif
     }
 
