@@ -125,13 +125,14 @@ extension EventLoop {
             return
         }
         let isNumbers = message.retain && parts.isMetrics(message.topic)
-        if !parts.link.publish(isNumbers ? withJournal(message) : message) { queueFull(message.topic) }
+        if !parts.link.publish(isNumbers ? withOwnNumbers(message) : message) { queueFull(message.topic) }
     }
 
-    /// The service's numbers with those of its journal at the end.
-    private func withJournal(_ message: OutboundMessage) -> OutboundMessage {
+    /// The service's numbers with those of its journal and its connection at the end.
+    private func withOwnNumbers(_ message: OutboundMessage) -> OutboundMessage {
         guard message.payload.last == UInt8(ascii: "}"), message.payload.count > 2 else { return message }
         var numbers = ",\"journal_bytes\":\(parts.journal.size),\"journal_sync_ms\":\(parts.journal.slowestLately)"
+        numbers += ",\"publish_dropped_total\":\(dropped)"
         if let space = parts.journal.space {
             numbers += ",\"journal_disk_bytes\":\(space.all),\"journal_disk_free_bytes\":\(space.free)"
         }

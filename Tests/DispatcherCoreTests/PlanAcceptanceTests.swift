@@ -1,4 +1,5 @@
 import Contract
+import Machine
 import Testing
 import TimeModel
 import Wire
@@ -154,6 +155,29 @@ import Wire
         let second = try bench.assignment("e1")
         #expect(second.context == first.context && second.timeoutMs == 3000)
         #expect(log(bench, "r1", "plan_start").count == 1)
+    }
+
+    @Test("S1-17 an attempt says when it began, and a step ends with its plan's deadline")
+    func startedAtAndDeadline() throws {
+        var bench = try bench()
+        bench.advance(1234)
+        let began = bench.now.wall
+        bench.intent("t", to: "a", #"{"deadline_ms":9000}"#)
+        let own = try bench.assignment("e1")
+        bench.accept("e1", own)
+        bench.advance(500)
+        bench.succeed("e1", own)
+        let alone = try #require(bench.result("t", of: "a"))
+        #expect(alone.attempts.first?.startedAt == began && alone.attempts.first?.durationMs == 500)
+        bench.intent("p", to: "plan", plan([step("a"), step("b")], #""deadline_ms":5000"#))
+        bench.advance(2000)
+        bench.accept("e1", try #require(bench.assignments("e1").last))
+        bench.advance(2999)
+        #expect(bench.result("p", of: "plan") == nil)
+        bench.advance(1)
+        let ended = try #require(bench.result("p", of: "plan"))
+        #expect(ended.status == .timeout && ended.error?.code == .expired)
+        #expect(steps(ended).first?.text("/status") == "timeout")
     }
 
     @Test func t1_47_theThirdOfFiveFails() throws {

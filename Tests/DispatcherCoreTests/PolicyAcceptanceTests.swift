@@ -59,6 +59,21 @@ import Wire
         #expect(bench.assignments("e1").count == 1)
     }
 
+    @Test func t1_85_noRuleNoEffect() throws {
+        let allow = #"{"id":"r","effect":"allow"}"#
+        var bench = try bench(#"{"id":"no-b","effect":"deny","capabilities":["b"]},"# + allow)
+        bench.intent("t1", to: "b")
+        #expect(bench.result("t1", of: "b")?.error?.code == .policyRejected)
+        bench.input(.reload(Array(#"{"dispatcher":{"policy":{"main":[\#(allow)]}}}"#.utf8)))
+        bench.intent("t2", to: "b")
+        #expect(try bench.assignment("e1").task == "t2")
+        for none in [#"{"dispatcher":{"policy":{"main":[]}}}"#, #"{"dispatcher":{"policy":{}}}"#, "{}"] {
+            bench.input(.reload(Array(none.utf8)))
+            let can = try bench.command("capability/can_execute/b").data.map { JSONValue($0) }
+            #expect(can?["can"] == .bool(true) && can?.at(pointer: "/policy/rule") == nil)
+        }
+    }
+
     @Test func t1_86_87_approved() throws {
         var bench = try bench(approval)
         waiting(&bench)

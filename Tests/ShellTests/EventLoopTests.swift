@@ -226,7 +226,7 @@ import TimeModel
         }
         let text = String(decoding: try #require(found).payload, as: UTF8.self)
         #expect(text.hasPrefix(#"{"queued":3,"journal_bytes":"#) && text.hasSuffix("}"), "\(text)")
-        for key in ["journal_sync_ms", "journal_disk_bytes", "journal_disk_free_bytes"] {
+        for key in ["journal_sync_ms", "publish_dropped_total", "journal_disk_bytes", "journal_disk_free_bytes"] {
             #expect(text.contains("\"\(key)\":"), "\(text)")
         }
     }

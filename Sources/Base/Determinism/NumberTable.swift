@@ -24,8 +24,19 @@ public struct Number: Hashable, Comparable, Sendable {
 /// hashed: half of a dictionary's slots are empty on average, and a value may be large.
 public struct NumberTable<Value: Sendable>: Sendable {
     @usableFromInline var places: [Number: Int32] = [:]
-    @usableFromInline var slots: [Value?] = []
+    @usableFromInline var slots: [Slot?] = []
     @usableFromInline var free: [Int32] = []
+
+    /// A value, which can be changed where it stands.
+    @usableFromInline struct Slot: Sendable {
+        @usableFromInline var value: Value
+
+        @inlinable init(_ value: Value) { self.value = value }
+
+        @inlinable @inline(__always) mutating func change<Outcome>(_ body: (inout Value) -> Outcome) -> Outcome {
+            body(&value)
+        }
+    }
 
     /// So many slots are kept when the table has become empty.
     @usableFromInline static var keptSlots: Int { 256 }
@@ -44,11 +55,12 @@ public struct NumberTable<Value: Sendable>: Sendable {
 
     /// The value of a number.
     @inlinable public subscript(number: Int) -> Value? {
-        get { places[Number(number)].flatMap { slots[Int($0)] } }
+        get { places[Number(number)].flatMap { slots[Int($0)]?.value } }
         _modify {
             if let place = places[Number(number)] {
-                defer { if slots[Int(place)] == nil { vacate(number, place) } }
-                yield &slots[Int(place)]
+                var value = slots[Int(place)].take()?.value
+                defer { if let value { slots[Int(place)] = Slot(value) } else { vacate(number, place) } }
+                yield &value
             } else {
                 var value: Value?
                 defer { if let value { insert(number, value) } }
@@ -61,15 +73,17 @@ public struct NumberTable<Value: Sendable>: Sendable {
     @inlinable public subscript(number: Int, default initial: @autoclosure () -> Value) -> Value {
         get { self[number] ?? initial() }
         _modify {
-            let place = places[Number(number)] ?? insert(number, initial())
-            yield &slots[Int(place)]!
+            let place = Int(places[Number(number)] ?? insert(number, initial()))
+            var value = slots[place].take()?.value ?? initial()
+            defer { slots[place] = Slot(value) }
+            yield &value
         }
     }
 
     /// Takes a number out.
     @inlinable @discardableResult public mutating func removeValue(forKey number: Int) -> Value? {
         guard let place = places[Number(number)] else { return nil }
-        let value = slots[Int(place)].take()
+        let value = slots[Int(place)].take()?.value
         vacate(number, place)
         return value
     }
@@ -82,12 +96,12 @@ public struct NumberTable<Value: Sendable>: Sendable {
     @inlinable @inline(__always)
     public mutating func change<Outcome>(_ number: Int, _ body: (inout Value) -> Outcome) -> Outcome? {
         guard let place = places[Number(number)] else { return nil }
-        return body(&slots[Int(place)]!)
+        return slots[Int(place)]?.change(body)
     }
 
     @inlinable @discardableResult mutating func insert(_ number: Int, _ value: Value) -> Int32 {
         let place = free.popLast() ?? Int32(slots.count)
-        if Int(place) == slots.count { slots.append(value) } else { slots[Int(place)] = value }
+        if Int(place) == slots.count { slots.append(Slot(value)) } else { slots[Int(place)] = Slot(value) }
         places[Number(number)] = place
         return place
     }
@@ -101,19 +115,22 @@ public struct NumberTable<Value: Sendable>: Sendable {
 
     /// The values of a table.
     public struct Values: Sequence, IteratorProtocol, Sendable {
-        @usableFromInline let slots: [Value?]
+        @usableFromInline let slots: [Slot?]
         @usableFromInline var position = 0
 
-        @inlinable init(_ slots: [Value?]) { self.slots = slots }
+        @inlinable init(_ slots: [Slot?]) { self.slots = slots }
 
         /// The next value.
         @inlinable public mutating func next() -> Value? {
             while position < slots.count {
                 defer { position += 1 }
-                if let value = slots[position] { return value }
+                if let slot = slots[position] { return slot.value }
             }
             return nil
         }
+
+        /// Any of them.
+        @inlinable public var first: Value? { first { _ in true } }
     }
 }
 

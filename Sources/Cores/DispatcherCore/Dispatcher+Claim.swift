@@ -159,14 +159,19 @@ extension Dispatcher {
         return min(60_000, max(1000, wait))
     }
 
-    /// Registrations from claims end with the last claim and lease. Their circuits stay until the executor is forgotten:
-    /// else one that always fails would be given work for ever.
+    /// Registrations from claims end with the last claim and lease. Their circuits stay until the executor is forgotten,
+    /// and their pauses until they are over: else one that always fails would be given work for ever.
     mutating func dropCardless(_ executor: Int) {
         guard executors[executor].isCardless, executors[executor].claims.isEmpty, executors[executor].tasks.isEmpty,
             executors[executor].zombies.isEmpty
         else { return }
+        executors[executor].pauses = executors[executor].pauses.filter { $0.value > now.monotonic }
         for capability in executors[executor].capabilities {
-            unregister(Pair(executor, capability), keepsCircuit: true)
+            let pair = Pair(executor, capability)
+            if let until = registrations[pair]?.pausedUntil, until > now.monotonic {
+                executors[executor].pauses[capability] = until
+            }
+            unregister(pair, keepsCircuit: true)
         }
         executors[executor].capabilities = []
         executors[executor].isCardless = false

@@ -196,7 +196,7 @@ extension Dispatcher {
     private func slotObstacle(_ candidate: Candidate, _ registration: Registration) -> Obstacle? {
         let index = candidate.pair.executor
         let (slots, used) = (executors[index].slots, executors[index].used)
-        if candidate.mode == .push, let until = executors[index].busyUntil, until > now.monotonic {
+        if let until = executors[index].busyUntil, until > now.monotonic {
             return Obstacle(WaitCode.noSlot, until: until)
         }
         if used + registration.slotCost > slots { return Obstacle(WaitCode.noSlot) }

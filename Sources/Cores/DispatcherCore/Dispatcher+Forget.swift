@@ -28,10 +28,18 @@ extension Dispatcher {
         }
     }
 
-    /// Forgets when an executor offered what.
+    /// Forgets when an executor offered what. What no other one ever offered is unknown again, as it is to a dispatcher
+    /// that starts on the compacted journal.
     mutating func unsee(_ executor: ScopedName) {
-        firstSeen = firstSeen.filter { $0.key.executor != executor }
+        let gone = firstSeen.keys.filter { $0.executor == executor }
+        var left = Set(gone.map(\.capability))
+        for key in gone { firstSeen[key] = nil }
         seenCounts[executor] = nil
+        for key in firstSeen.keys where key.executor.workspace == executor.workspace { left.remove(key.capability) }
+        for name in left {
+            guard let index = capabilityIndex[ScopedName(executor.workspace, name)] else { continue }
+            if capabilities[index].executors.isEmpty { capabilities[index].wasSeen = false }
+        }
     }
 
     private func isGone(_ record: ExecutorRecord) -> Bool {

@@ -193,7 +193,7 @@ extension Dispatcher {
             } else if outlook.allKnown, let code = outlook.prospect, outlook.isPast(task.deadline) {
                 endWithoutProspect(number, code)
             } else if isUnsupported(task) {
-                finish(number, Ending(.failed, ErrorBody(.skillNotLoaded, "every executor refuses it as unsupported")))
+                finishUnsupported(number)
             } else if outlook.code == WaitCode.tooSlow {
                 setAside(task, outlook)
             } else if outlook.code == WaitCode.pushWait {
@@ -236,7 +236,7 @@ extension Dispatcher {
     }
 
     /// Whether all who offer a task's capability have refused it as unsupported.
-    private func isUnsupported(_ task: TaskRecord) -> Bool {
+    func isUnsupported(_ task: TaskRecord) -> Bool {
         let index = task.capability
         let executors = capabilities[index].executors
         return !executors.isEmpty

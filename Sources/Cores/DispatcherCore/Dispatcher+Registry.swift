@@ -165,6 +165,7 @@ extension Dispatcher {
                     entry, firstSeenAt: see(name, entry.name),
                     circuit: CircuitKey(capability: scoped, executor: name.name))
                 registration.running = heldCount(pair)
+                registration.pausedUntil = executors[executor].pauses.removeValue(forKey: capability)
                 registrations[pair] = registration
                 insert(executor, into: capability)
             }

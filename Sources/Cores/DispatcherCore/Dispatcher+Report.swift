@@ -245,22 +245,33 @@ extension Dispatcher {
         var end = AttemptEnd("released")
         end.cost = 0
         noteAttempt(number, end)
+        // Before the lease ends: the registration of an executor without a card may end with it.
+        switch report.reason {
+        case .unsupported:
+            registrations[pair]?.isUnsupported = true
+            capabilities[capability].summary = workedOutSummary(of: capability)
+            touch(executor: executor)
+        case .rateLimited: pausePair(pair, report.retryAfterMs)
+        case .busy, .quota, nil: break
+        }
+        let wasLast = report.reason == .unsupported && executors[executor].isCardless && isUnsupported(task)
         endLease(number)
         epochIndex[lease.epoch] = nil
         runs[number]?.holder = nil
         switch report.reason {
         case .busy: setBusy(executor)
-        case .unsupported:
-            registrations[pair]?.isUnsupported = true
-            capabilities[capability].summary = workedOutSummary(of: capability)
-            touch(executor: executor)
         case .quota: openForQuota(pair, report.retryAfterMs)
-        case .rateLimited: pausePair(pair, report.retryAfterMs)
-        case nil: break
+        case .unsupported, .rateLimited, nil: break
         }
+        if task.state == .running { sendAck(executor, BeatAck(confirmed: [LeasePair(task.spec.key.id, report.epoch)])) }
+        if wasLast { return finishUnsupported(number) }
         guard task.state == .running else { return returnOffer(number, after: task, wasRefused: true) }
-        sendAck(executor, BeatAck(confirmed: [LeasePair(task.spec.key.id, report.epoch)]))
         transition(number, to: .queued)
+    }
+
+    /// Nobody is left who has not refused it.
+    mutating func finishUnsupported(_ number: Int) {
+        finish(number, Ending(.failed, ErrorBody(.skillNotLoaded, "every executor refuses it as unsupported")))
     }
 
     /// It said `busy`: nothing for it until its next beat, or for a while.

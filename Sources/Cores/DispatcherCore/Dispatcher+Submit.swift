@@ -202,7 +202,7 @@ extension Dispatcher {
             throw Refusal(.permissionDenied, "only services may set origin and listeners")
         }
         if let expires = intent.origin?.expiresAt, expires <= now.wall {
-            throw Refusal(.expired, "origin.expires_at is over")
+            throw Refusal(.expired, "origin.expires_at has passed")
         }
         if let capability, intent.origin?.kind != "check",
             summary(of: capability).isHeartbeat

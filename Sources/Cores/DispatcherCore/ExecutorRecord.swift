@@ -34,6 +34,8 @@ public struct ExecutorRecord: Hashable, Sendable {
     public var isDraining = false
     /// It said `busy`: no work until then or its next beat.
     public var busyUntil: MonotonicTime?
+    /// What it asked a pause for, by index of the capability, while no claim of it registers that.
+    public var pauses: [Int: MonotonicTime] = [:]
     /// When it changed its boot, within the last minute.
     public var bootChanges: [MonotonicTime] = []
     /// Two programs seem to share the name: nothing until then.
