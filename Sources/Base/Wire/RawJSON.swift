@@ -15,11 +15,11 @@ public struct RawJSON: Hashable, Sendable, WireWritable, WireReadable {
     /// Reads the next value as it stands.
     public init(from reader: inout JSONReader) throws(WireError) { self = reader.raw() }
 
-    /// The value that `body` writes.
+    /// The value that `body` writes; it occupies no more than it needs.
     public init(_ body: (inout JSONWriter) -> Void) {
-        var writer = JSONWriter()
+        var writer = JSONWriter(capacity: JSONWriter.usualSize)
         body(&writer)
-        bytes = writer.bytes
+        bytes = writer.bytes.exact
     }
 
     /// `{}`.

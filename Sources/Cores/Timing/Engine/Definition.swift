@@ -77,7 +77,7 @@ final class Definition: Sendable {
         capability = document.work.capability
         isEnabled = document.enabled
         flaw = worked.flaw
-        intentText = document.work.intent == Intent() ? [] : document.work.intent.encoded
+        intentText = document.work.intent == Intent() ? [] : document.work.intent.raw.bytes
         rest = Rest(worked)
         self.rev = rev
         self.owner = owner
