@@ -112,6 +112,26 @@ import Wire
         await bench.end()
     }
 
+    @Test("the tool of an agent reports its tokens and what they cost")
+    func theToolOfAnAgent() async throws {
+        let shipped = BuildFolder.repositoryFile("deploy/examples")
+        let capabilities = ["summarize": "agent-server", "gone": "no-such-server"].map { tool, server in
+            #"{"name":"agent.\#(tool)","command":["\#(shipped)/agent-tool","\#(tool)","\#(shipped)/\#(server)"],"#
+                + #""environment":["PATH","MICROS_PER_TOKEN=3"],"output":"report"}"#
+        }
+        let bench = try Bench(capabilities.joined(separator: ","))
+        let good = try bench.run("agent.summarize", #"{"text":"one two three four five six"}"#)
+        #expect(good.status == .success && good.usage?.tokensUsed == 11 && good.cost == 33)
+        #expect(good.output.map { JSONValue($0)["summary"]?.stringValue } == "one two three four five")
+        let empty = try bench.run("agent.summarize", #"{"text":" "}"#)
+        #expect(empty.status == .failed && empty.error?.code.rawValue == "tool_failed" && empty.cost == 15)
+        let wrong = try bench.run("agent.summarize", #"{"words":1}"#)
+        #expect(wrong.error?.code == .invalidField && wrong.error?.errorClass == .permanent)
+        let gone = try bench.run("agent.gone", "{}")
+        #expect(gone.error?.code == .notFound && gone.error?.errorClass == .permanent)
+        await bench.end()
+    }
+
     @Test func theShippedAdaptersDoWhatTheySay() async throws {
         let shipped = BuildFolder.repositoryFile("deploy/executors")
         let checksum = #"{"name":"file.checksum","command":["\#(shipped)/adapters/file-checksum"],"#
