@@ -27,7 +27,9 @@ public struct IndexedHeap<Key: Hashable & Comparable & Sendable, Priority: Compa
     @inlinable public var first: (key: Key, priority: Priority)? { entries.first.map { ($0.key, $0.priority) } }
 
     /// The priority under which `key` is queued.
-    @inlinable public func priority(of key: Key) -> Priority? { positions[Place(key)].map { entries[Int($0)].priority } }
+    @inlinable public func priority(of key: Key) -> Priority? {
+        positions[Place(key)].map { entries[Int($0)].priority }
+    }
 
     /// Whether `key` is queued.
     @inlinable public func contains(_ key: Key) -> Bool { positions[Place(key)] != nil }
