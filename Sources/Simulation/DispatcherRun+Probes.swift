@@ -113,6 +113,7 @@ extension DispatcherRun {
         else { return }
         // Slots of what was fenced are used until the old lease is over; the others must be free.
         wait(60_000, limit: limit) { history.zombies.isEmpty && history.openNumbers.isEmpty }
+        wait(70_000, limit: limit) { !awake(capability).contains(where: \.isSuspect) }
         for executor in executors { executor.temper.workMs = 50_000...50_000 }
         var intent = Intent()
         intent.retry = RetryRule(count: 3, delayMs: 1000)

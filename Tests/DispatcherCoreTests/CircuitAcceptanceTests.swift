@@ -259,6 +259,36 @@ import Wire
         #expect(try state(&bench) == "half_open")
     }
 
+    @Test("I13 a lease that a command forced is not taken for the probe after a restart")
+    func aForcedLeaseIsNoProbe() throws {
+        var bench = try Harness()
+        for name in ["e1", "e2", "e3"] { bench.online(name) }
+        #expect(try bench.command("circuit/open/c", #"{"for_ms":4000}"#).ok)
+        bench.intent("forced", #"{"priority":"low"}"#)
+        bench.intent("probe")
+        bench.advance(4000)
+        func assigned(_ task: String) -> [(executor: String, assignment: Assignment)] {
+            ["e1", "e2", "e3"].flatMap { name in
+                bench.assignments(name).filter { $0.task == task }.map { (executor: name, assignment: $0) }
+            }
+        }
+        let probe = try #require(assigned("probe").first)
+        bench.accept(probe.executor, probe.assignment)
+        #expect(assigned("forced").isEmpty)
+        let other = probe.executor == "e1" ? "e2" : "e1"
+        let call = #"{"principal":"alice","executor":"\#(other)","force":true}"#
+        #expect(try bench.command("task/assign/forced", call).ok)
+        let forced = try #require(assigned("forced").first)
+        bench.accept(forced.executor, forced.assignment)
+        try bench.restart()
+        bench.intent("next")
+        bench.report(forced.executor, forced.assignment, #""type":"release""#)
+        _ = try bench.command("task/cancel/forced", #"{"principal":"alice"}"#)
+        #expect(assigned("next").isEmpty, "the probe is under way")
+        bench.succeed(probe.executor, probe.assignment)
+        #expect(assigned("next").count == 1)
+    }
+
     @Test func t1_102_noProspectBeforeTheDeadline() throws {
         var bench = try Harness()
         bench.online("e1")

@@ -173,8 +173,13 @@ extension Dispatcher {
             setCircuitTimer(key)
         }
         replayedCircuits = [:]
-        for number in leases.keys.sorted() {
-            guard let lease = leases[number], let task = tasks[number] else { continue }
+        // The probe is the one that no command forced, else the first: of leases that are forced there may be others.
+        let held = leases.keys.compactMap { number in leases[number].map { (number: number, lease: $0) } }
+        let ordered = held.sorted { a, b in
+            a.lease.isForced == b.lease.isForced ? a.lease.epoch < b.lease.epoch : b.lease.isForced
+        }
+        for (number, lease) in ordered {
+            guard let task = tasks[number] else { continue }
             let index = task.capability
             circuits[circuitKey(Pair(lease.executor, index))]?.noteProbe(
                 epoch: lease.epoch, generation: lease.pairGeneration)
