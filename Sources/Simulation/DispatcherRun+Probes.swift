@@ -40,6 +40,16 @@ extension DispatcherRun {
         }
     }
 
+    /// Whether the view of a capability names an executor that is kept from its work.
+    private func isAnyQuarantined(_ capability: String) -> Bool {
+        world.broker.retained.contains { message in
+            guard let topic = Topic(message.topic), case .capability(capability) = topic.place,
+                let view = try? CapabilityView(decoding: message.payload)
+            else { return false }
+            return view.executors.contains { $0.code == "quarantined" }
+        }
+    }
+
     private func probeCircuits(limit: Int) {
         guard !openCircuits.isEmpty else { return }
         history.saw("circuit open after the faults")
@@ -113,7 +123,9 @@ extension DispatcherRun {
         else { return }
         // Slots of what was fenced are used until the old lease is over; the others must be free.
         wait(60_000, limit: limit) { history.zombies.isEmpty && history.openNumbers.isEmpty }
-        wait(70_000, limit: limit) { !awake(capability).contains(where: \.isSuspect) }
+        // Whose boot changed too often gets no work until one has stayed for a minute; the view says so a moment later.
+        wait(1500, limit: limit)
+        wait(70_000, limit: limit) { !isAnyQuarantined(capability) }
         for executor in executors { executor.temper.workMs = 50_000...50_000 }
         var intent = Intent()
         intent.retry = RetryRule(count: 3, delayMs: 1000)

@@ -60,8 +60,6 @@ public final class ScriptedExecutor {
     let slots: Int
     var client: SimulatedClient?
     var boot = ""
-    /// When it was started.
-    private var starts: [Int] = []
     var conn = 0
     var seq = 0
     var attempts: [Int: Attempt] = [:]
@@ -98,13 +96,6 @@ public final class ScriptedExecutor {
 
     func topic(_ place: Topic.Place) -> String { Topic(workspace, place).name }
 
-    /// Whether it was started so often within a minute that two programs may share its name: it gets no work until one
-    /// boot has stayed for a minute.
-    var isSuspect: Bool {
-        guard let last = starts.last, world.time - last < 61_000, let third = starts.dropLast(2).last else { return false }
-        return last - third < 61_000
-    }
-
     /// Starts the process under a new boot.
     public func start() {
         guard !isUp else { return }
@@ -114,7 +105,6 @@ public final class ScriptedExecutor {
         conn = 0
         card.boot = boot
         card.rev += 1
-        starts.append(world.time)
         world.note("\(name) starts as \(boot)")
         let generation = generation
         client = SimulatedClient(
