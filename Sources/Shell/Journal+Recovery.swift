@@ -31,11 +31,12 @@ extension Journal {
         if content.isEmpty || Journal.isTornHeader(content) { return try start(cut: content.count) }
         try checkHeader(content)
         let end = try replayFrames(content, replay)
+        let torn = max(0, Journal.endOfBytes(in: content) - end)
         if end < content.count {
             do throws(SystemError) { try cut(to: end) } catch { throw .system(error) }
         }
         guard lseek(descriptor, off_t(end), SEEK_SET) == off_t(end) else { throw .system(SystemError("seek in", path)) }
-        return Recovery(records: recordsReplayed, bytes: end, cut: content.count - end)
+        return Recovery(records: recordsReplayed, bytes: end, cut: torn)
     }
 
     private func openFile() throws(SystemError) {
@@ -109,6 +110,14 @@ extension Journal {
         return at
     }
 
+    /// Where the zeros begin that the file ends with: nothing was written there, or zeros.
+    private static func endOfBytes(in content: UnsafeRawBufferPointer) -> Int {
+        var end = content.count
+        while end >= 8, content.loadUnaligned(fromByteOffset: end - 8, as: UInt64.self) == 0 { end -= 8 }
+        while end > 0, content[end - 1] == 0 { end -= 1 }
+        return end
+    }
+
     /// A frame whose checksum holds.
     struct Frame {
         var start: Int
@@ -140,7 +149,9 @@ extension Journal {
     private static func firstFrame(in content: UnsafeRawBufferPointer, behind at: Int, after last: UInt64) -> Int? {
         guard at < content.count else { return nil }
         let furthest = last + UInt64(content.count)
-        for offset in (at + 1)..<max(at + 2, content.count) where offset + frameOverhead <= content.count {
+        // A frame begins with its length, which is not zero.
+        let end = endOfBytes(in: content)
+        for offset in (at + 1)..<max(at + 2, end) where offset + frameOverhead <= content.count {
             guard content[offset + 16] <= Kind.snapshotEnd.rawValue else { continue }
             let sequence: UInt64 = content.littleEndian(at: offset + 8)
             guard sequence > last, sequence <= furthest, anyFrame(in: content, at: offset) != nil else { continue }

@@ -43,6 +43,9 @@ public enum JournalFault: Error, Hashable, Sendable, CustomStringConvertible {
 /// every prefix of the file gives the state after some turn. `length` counts what follows `crc`; `crc` is the CRC-32C of
 /// `length` and of what it counts; `sequence` rises by one. Since a frame is only begun when the one before it is on the
 /// disk, a bad frame with nothing valid behind it is a torn tail, and one with a later valid frame behind it is damage.
+///
+/// The file is made longer in steps, ahead of what is written: an append into room that is there costs the disk one
+/// write, one that lengthens the file costs the file system a transaction besides. So zeros may follow the last frame.
 public final class Journal {
     /// The format that this release writes; it reads this one and all earlier ones.
     static let formatVersion = 1
@@ -53,6 +56,8 @@ public final class Journal {
     static let frameLimit = 1 << 30
     /// Bytes of records that one frame of a snapshot holds, the last record apart.
     static let snapshotFrame = 1 << 20
+    /// Bytes by which the file is made longer.
+    static let roomStep = 256 << 10
 
     /// What a frame is for.
     enum Kind: UInt8 {
@@ -93,6 +98,10 @@ public final class Journal {
     var descriptor: Int32 = -1
     /// Bytes that are on the disk for sure.
     private(set) var syncedLength = 0
+    /// Where the room for further frames ends.
+    private var roomEnd = 0
+    /// False once the file system has refused to make room.
+    private var makesRoom = true
     var sizeAtSnapshot = 0
     var sequence: UInt64 = 0
     /// Records that the last recovery replayed.
@@ -122,7 +131,7 @@ public final class Journal {
     /// Whether records wait for `commit`.
     public var hasPending: Bool { frameRecords > 0 }
 
-    /// The file's size in bytes.
+    /// The bytes of the file that count; zeros may follow.
     public var size: Int { syncedLength }
 
     /// Adds a record to the frame of this turn; nothing is written before `commit`.
@@ -153,6 +162,7 @@ public final class Journal {
         }
         Journal.seal(&frame, kind: kind, sequence: sequence + 1)
         let started = SystemClock.monotonic
+        makeRoom(for: frame.count)
         try writeAll(descriptor, frame, named: path)
         guard fdatasync(descriptor) == 0 else { throw SystemError("sync", path) }
         let now = SystemClock.monotonic
@@ -163,6 +173,15 @@ public final class Journal {
         sequence += 1
         syncedLength += frame.count
         forgetPending()
+    }
+
+    /// A refusal costs only time: the frame itself then lengthens the file, or finds the disk full.
+    private func makeRoom(for count: Int) {
+        let end = syncedLength + count
+        guard makesRoom, end > roomEnd else { return }
+        let wanted = end + Journal.roomStep
+        makesRoom = platform_reserve(descriptor, Int64(wanted)) == 0
+        roomEnd = makesRoom ? wanted : end
     }
 
     /// Forgets the records of this turn.
@@ -207,6 +226,8 @@ public final class Journal {
     func setEnd(_ length: Int, sequence: UInt64) {
         syncedLength = length
         self.sequence = sequence
+        roomEnd = length
+        makesRoom = true
     }
 
     func closeFile() {

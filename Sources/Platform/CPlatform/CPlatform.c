@@ -287,6 +287,13 @@ uint32_t platform_crc32c(uint32_t seed, const void *bytes, size_t length) {
     return ~c;
 }
 
+int platform_reserve(int descriptor, int64_t end) {
+    int code;
+    do code = fallocate(descriptor, 0, 0, (off_t)end);
+    while (code < 0 && errno == EINTR);
+    return code;
+}
+
 int platform_random(void *bytes, size_t length) {
     uint8_t *p = bytes;
     while (length > 0) {
