@@ -19,11 +19,14 @@ final class Bench: GroundedBench {
     private static let watcher = UpBroker.person
     /// The account of the relay, with the dispatcher's rights.
     private static let relayAccount = "relay"
-    /// Tasks that are run one after the other.
-    private static let aloneTasks = 500
+    /// Relay and dispatcher take turns so often, each with a part of the tasks: what else the machine does meanwhile, or
+    /// its clock, then weighs alike on both.
+    private static let rounds = 4
+    /// Tasks that are run one after the other, in all.
+    private static let aloneTasks = 1000
     /// Appends by which the disk is measured.
     private static let syncs = 200
-    /// Tasks before anything is measured.
+    /// Tasks before anything is measured, in each round.
     private static let warmUpTasks = 500
 
     init(_ session: Session, _ folder: String) throws(Failure) {
@@ -68,10 +71,16 @@ final class Bench: GroundedBench {
         defer { client.close() }
         let report = BenchReport(session)
         report.head(broker.title, shape, atATime: atATime)
-        let relay = try measure("relay", try relayProcess(), nil)
+        var relays: [Figures] = []
+        var dispatchers: [Figures] = []
+        for round in 1...Bench.rounds {
+            relays.append(try measure("relay", try relayProcess(), nil, round))
+            let readiness = try ServiceReadiness(client)
+            dispatchers.append(try measure("dispatcher", try dispatcherProcess(), readiness, round))
+            try endSession()
+        }
+        let (relay, dispatcher) = (Figures("relay", relays), Figures("dispatcher", dispatchers))
         report.row(relay)
-        let readiness = try ServiceReadiness(client)
-        let dispatcher = try measure("dispatcher", try dispatcherProcess(), readiness)
         report.row(dispatcher)
         report.end(relay, dispatcher, syncs: try measureSyncs())
         return .done
@@ -109,6 +118,18 @@ final class Bench: GroundedBench {
             "dispatcher", [program] + flags, environment: session.environment, log: "\(folder)/log/dispatcher.log")
     }
 
+    /// While the relay has its turn, the broker would keep all intents for the dispatcher's return.
+    private func endSession() throws(Failure) {
+        let identity = try FileText.read("\(folder)/dispatcher/identity", limit: 256)
+        var options = broker.settings(for: "dispatcher").options
+        options.clientID = String(decoding: identity.prefix { $0 != 0x0A }, as: UTF8.self)
+        let session = ClientSession(options)
+        do throws(ClientError) { try session.connect(timeoutMs: 3000) } catch {
+            throw Failure(.unreachable, "the dispatcher's session at the broker cannot be ended: \(error)")
+        }
+        session.close()
+    }
+
     /// What one program in the middle reached.
     struct Figures {
         var name: String
@@ -125,7 +146,7 @@ final class Bench: GroundedBench {
     }
 
     private func measure(
-        _ name: String, _ process: ManagedProcess, _ readiness: ServiceReadiness?
+        _ name: String, _ process: ManagedProcess, _ readiness: ServiceReadiness?, _ round: Int
     ) throws(Failure) -> Figures {
         try process.start()
         defer { process.end(graceMs: 6000) }
@@ -133,9 +154,9 @@ final class Bench: GroundedBench {
             try readiness.await([process], withinMs: 15_000, checking: [process])
         }
         let rest = ProcessUsage.of(process.process)
-        let load = try BenchLoad(shape, interrupts: session.interrupts) { broker.settings(for: $0) }
+        let load = try BenchLoad(shape, round, interrupts: session.interrupts) { broker.settings(for: $0) }
         defer { load.close() }
-        do throws(Failure) { return try figures(name, process, load, rest) } catch {
+        do throws(Failure) { return try figures(name, process, load, rest, isLast: round == Bench.rounds) } catch {
             if process.reap() { throw process.endedEarly }
             var failure = error
             failure.log = process.lastLines()
@@ -144,26 +165,39 @@ final class Bench: GroundedBench {
     }
 
     private func figures(
-        _ name: String, _ process: ManagedProcess, _ load: BenchLoad, _ rest: ProcessUsage
+        _ name: String, _ process: ManagedProcess, _ load: BenchLoad, _ rest: ProcessUsage, isLast: Bool
     ) throws(Failure) -> Figures {
+        let tasks = max(1, tasks / Bench.rounds)
         try load.awaitAnswer(withinMs: 15_000)
         _ = try load.run(Bench.warmUpTasks, atATime: 50)
-        let alone = try load.run(min(tasks, Bench.aloneTasks), atATime: 1)
+        let alone = try load.run(min(tasks, Bench.aloneTasks / Bench.rounds), atATime: 1)
         let watched = [process.process, broker.process?.process ?? 0, getpid()]
         let before = watched.map { $0 == 0 ? ProcessUsage() : ProcessUsage.of($0) }
         let full = try load.run(tasks, atATime: atATime)
         let after = watched.map { $0 == 0 ? ProcessUsage() : ProcessUsage.of($0) }
-        let half = try load.run(max(100, min(tasks, full.rate * 2)), perSecond: max(1, full.rate / 2))
+        let half = try load.run(max(100, min(tasks, full.rate / 2)), perSecond: max(1, full.rate / 2))
         var figures = Figures(
             name: name, alone: alone, half: half, full: full, cpuMs: after[0].cpuMs - before[0].cpuMs,
             brokerMs: after[1].cpuMs - before[1].cpuMs, loadMs: after[2].cpuMs - before[2].cpuMs,
             restKiB: rest.residentKiB, peakKiB: ProcessUsage.of(process.process).peakKiB, queue: nil)
-        if queued > 0, name == "dispatcher" {
+        if queued > 0, isLast, name == "dispatcher" {
             let empty = ProcessUsage.of(process.process).residentKiB
             let outcome = try load.queue(queued)
             figures.queue = (outcome, empty, ProcessUsage.of(process.process).residentKiB)
         }
         return figures
+    }
+}
+
+extension Bench.Figures {
+    /// All rounds of a program as one.
+    init(_ name: String, _ rounds: [Self]) {
+        self.init(
+            name: name, alone: BenchLoad.Outcome(merging: rounds.map(\.alone)),
+            half: BenchLoad.Outcome(merging: rounds.map(\.half)),
+            full: BenchLoad.Outcome(merging: rounds.map(\.full)), cpuMs: rounds.reduce(0) { $0 + $1.cpuMs },
+            brokerMs: rounds.reduce(0) { $0 + $1.brokerMs }, loadMs: rounds.reduce(0) { $0 + $1.loadMs },
+            restKiB: rounds.first?.restKiB ?? 0, peakKiB: rounds.map(\.peakKiB).max() ?? 0, queue: rounds.last?.queue)
     }
 }
 
@@ -254,8 +288,9 @@ struct BenchReport {
                 for (key, outcome) in [
                     ("alone", figures.alone), ("half_load", figures.half), ("full_load", figures.full),
                 ] {
-                    writer.field("\(key)_p50_us", outcome.latencies.percentile(50))
-                    writer.field("\(key)_p99_us", outcome.latencies.percentile(99))
+                    for percent in [50, 99] {
+                        writer.field(named: "\(key)_p\(percent)_us") { $0.value(outcome.latencies.percentile(percent)) }
+                    }
                 }
                 writer.field("cpu_ms", figures.cpuMs)
                 writer.field("broker_cpu_ms", figures.brokerMs)

@@ -31,6 +31,7 @@ final class BenchLoad {
 
     private let loop: BenchLoop
     private let shape: Shape
+    private let round: Int
     private let payload: [UInt8]
     private var publishers: [Int] = []
     private var workers: [BenchWorker] = []
@@ -42,11 +43,12 @@ final class BenchLoad {
     private var phase = 0
     private var onResult: () -> Void = {}
 
-    /// Connects everything.
+    /// Connects everything. The round tells its tasks from those of others.
     init(
-        _ shape: Shape, interrupts: Interrupts, settings: (String) -> ConnectionSettings
+        _ shape: Shape, _ round: Int, interrupts: Interrupts, settings: (String) -> ConnectionSettings
     ) throws(Failure) {
         self.shape = shape
+        self.round = round
         loop = BenchLoop(interrupts: interrupts)
         payload = BenchLoad.intent(bytes: shape.payload)
         for name in shape.publisherNames {
@@ -98,7 +100,8 @@ final class BenchLoad {
         let name = shape.publisherNames[publisher]
         startedAt[index] = BenchClock.now
         loop.publish(
-            publishers[publisher], "main/martlet1/intent/\(name)/\(BenchLoad.capability)/r\(phase)-\(index)", payload)
+            publishers[publisher], "main/martlet1/intent/\(name)/\(BenchLoad.capability)/r\(round).\(phase)-\(index)",
+            payload)
     }
 
     private func begin(_ count: Int) {
@@ -207,7 +210,7 @@ final class BenchLoad {
                 let name = shape.publisherNames[publisher]
                 startedAt[sent] = BenchClock.now
                 loop.publish(
-                    publishers[publisher], "main/martlet1/intent/\(name)/\(capability)/q\(phase)-\(sent)",
+                    publishers[publisher], "main/martlet1/intent/\(name)/\(capability)/q\(round).\(phase)-\(sent)",
                     waitingPayload)
                 sent += 1
             }
@@ -329,5 +332,15 @@ final class BenchWorker {
             publish(.beat(executor: name), beat.encoded)
             at = end
         } while at < pairs.count
+    }
+}
+
+extension BenchLoad.Outcome {
+    /// Several phases as one.
+    init(merging parts: [Self]) {
+        self.init(
+            microseconds: parts.reduce(0) { $0 + $1.microseconds },
+            latencies: BenchLatencies(merging: parts.map(\.latencies)),
+            tasks: parts.reduce(0) { $0 + $1.tasks })
     }
 }

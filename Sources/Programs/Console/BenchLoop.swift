@@ -117,6 +117,9 @@ struct BenchLatencies: Hashable, Sendable {
     /// Measured times in microseconds, in any order.
     init(_ microseconds: [Int]) { self.microseconds = microseconds.sorted() }
 
+    /// The times of several as one.
+    init(merging parts: [BenchLatencies]) { self.init(parts.flatMap(\.microseconds)) }
+
     /// The time that so many of a hundred do not exceed; 0 when none was measured.
     func percentile(_ percent: Int) -> Int {
         guard !microseconds.isEmpty else { return 0 }
