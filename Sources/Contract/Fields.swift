@@ -58,7 +58,7 @@ extension Limits {
 
 extension JSONWriter {
     /// Writes a point in time, RFC 3339 UTC with milliseconds; `nil` writes nothing.
-    public mutating func field(_ name: String, _ time: WallTime?) {
+    public mutating func field(_ name: StaticString, _ time: WallTime?) {
         guard let time else { return }
         key(name)
         plainText { time.appendRFC3339(to: &$0) }

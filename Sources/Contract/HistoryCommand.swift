@@ -223,7 +223,9 @@ extension HistorySummary: WireReadable, WireWritable {
         writer.object {
             $0.field("name", name)
             $0.field("count", count)
-            for (status, number) in zip(Status.allCases, statuses) { $0.field(status.rawValue, number) }
+            for (status, number) in zip(Status.allCases, statuses) {
+                $0.field(named: status.rawValue) { $0.value(number) }
+            }
             $0.field("success_permille", successPermille)
             $0.field("queued", queued)
             $0.field("run", run)

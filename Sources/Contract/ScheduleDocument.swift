@@ -251,7 +251,7 @@ extension ScheduleDocument: WireWritable {
     }
 
     private func writeNotifications(to writer: inout JSONWriter) {
-        let lists = [
+        let lists: [(StaticString, [ScheduleNotification]?)] = [
             ("on_success", notifications.onSuccess), ("on_failure", notifications.onFailure),
             ("on_skip", notifications.onSkip),
         ]

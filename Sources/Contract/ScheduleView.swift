@@ -241,7 +241,7 @@ extension ScheduleState: WireReadable, WireWritable {
         }
     }
 
-    private func writeOrNull(_ value: RawJSON?, _ name: String, _ writer: inout JSONWriter) {
+    private func writeOrNull(_ value: RawJSON?, _ name: StaticString, _ writer: inout JSONWriter) {
         writer.field(name, value ?? RawJSON.null)
     }
 }
@@ -282,7 +282,9 @@ extension SlotCounts: WireReadable, WireWritable {
             $0.field("deferred", deferred)
             $0.field("pending", pending)
             $0.field("skipped") {
-                for reason in skipped.keys.sorted() { $0.field(reason.rawValue, skipped[reason]) }
+                for reason in skipped.keys.sorted() {
+                    $0.field(named: reason.rawValue) { $0.value(skipped[reason] ?? 0) }
+                }
             }
         }
     }

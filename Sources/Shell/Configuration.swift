@@ -104,7 +104,7 @@ public struct Configuration: Sendable {
                 if section.isEmpty {
                     encodeSection(section, into: &object)
                 } else {
-                    object.field(section) { encodeSection(section, into: &$0) }
+                    object.field(named: section) { $0.object { encodeSection(section, into: &$0) } }
                 }
             }
         }
@@ -114,13 +114,17 @@ public struct Configuration: Sendable {
     private func encodeSection(_ section: String, into object: inout JSONWriter) {
         for entry in entries where Self.section(entry.key.path) == section {
             let name = section.isEmpty ? entry.key.path : String(entry.key.path.dropFirst(section.count + 1))
-            switch entry.value {
-            case nil: break
-            case .text(let text): object.field(name, text)
-            case .integer(let number): object.field(name, number)
-            case .bool(let flag): object.field(name, flag)
-            case .list(let list): object.field(name, list)
-            case .json(let raw): object.field(name, raw)
+            guard let value = entry.value else { continue }
+            object.key(named: name)
+            switch value {
+            case .text(let text): object.value(text)
+            case .integer(let number): object.value(number)
+            case .bool(let flag): object.value(flag)
+            case .list(let list):
+                object.beginArray()
+                for text in list { object.value(text) }
+                object.endArray()
+            case .json(let raw): object.value(raw)
             }
         }
     }

@@ -136,7 +136,7 @@ public final class Journal {
 
     /// Adds a record to the frame of this turn; nothing is written before `commit`.
     public func append(_ record: [UInt8]) {
-        if frame.isEmpty { frame = [UInt8](repeating: 0, count: Journal.frameOverhead) }
+        if frame.isEmpty { frame.append(contentsOf: repeatElement(0, count: Journal.frameOverhead)) }
         frame.appendLittleEndian(UInt32(record.count))
         frame.append(contentsOf: record)
         frameRecords += 1

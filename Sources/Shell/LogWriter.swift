@@ -62,7 +62,7 @@ public final class LogWriter {
             object.field("level", event.level.name)
             object.field("event", event.name)
             object.field("text", LogWriter.short(event.text))
-            for field in event.fields { object.field(field.key, LogWriter.short(field.value)) }
+            for field in event.fields { object.field(named: field.key) { $0.value(LogWriter.short(field.value)) } }
         }
         line += writer.bytes
     }

@@ -100,7 +100,7 @@ struct DispatcherSetup {
         }
         if random.chance(1, of: 4) {
             let wait = random.uniform(100...3000)
-            writer.field("push_wait_ms") { $0.field(capabilities[0], wait) }
+            writer.field("push_wait_ms") { $0.field(named: capabilities[0]) { $0.value(wait) } }
         }
         if random.chance(1, of: 4) { writer.field("routing", "cost_first") }
         if random.chance(1, of: 4) {
@@ -119,7 +119,7 @@ struct DispatcherSetup {
             ("operator", 100, "allow", ["op"], []), ("ask", 50, "require_approval", ["p0"], [capability]),
             ("no", 40, "deny", ["p1"], ["c4"]), ("rest", 1, "allow", [], []),
         ]
-        writer.key(Names.defaultWorkspace)
+        writer.key(named: Names.defaultWorkspace)
         writer.beginArray()
         for rule in rules {
             writer.object {

@@ -31,7 +31,7 @@ enum JSONFuzz {
         case .object(let fields):
             writer.object { object in
                 for field in fields {
-                    object.key(field.key)
+                    object.key(named: field.key)
                     write(field.value, to: &object)
                 }
             }

@@ -37,7 +37,7 @@ import Testing
                 var writer = JSONWriter()
                 writer.object {
                     $0.field("first", text)
-                    $0.field(text + "k", -length)
+                    $0.field(named: text + "k") { $0.value(-length) }
                     $0.field("last", text)
                 }
                 var reader = try JSONReader(writer.bytes)

@@ -11,7 +11,8 @@ public struct IndexedHeap<Key: Hashable & Comparable & Sendable, Priority: Compa
         @inlinable init(_ key: Key) { self.key = key }
 
         @inlinable func _rawHashValue(seed: Int) -> Int {
-            if let number = key as? Int { return Number.spread(number, seed) }
+            // The first half is known when the code is made; the cast alone would be done for each key.
+            if Key.self == Int.self, let number = key as? Int { return Number.spread(number, seed) }
             return key._rawHashValue(seed: seed)
         }
     }

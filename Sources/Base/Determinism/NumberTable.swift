@@ -21,22 +21,12 @@ public struct Number: Hashable, Comparable, Sendable {
 }
 
 /// A dictionary from numbers that we give out ourselves. The values stand side by side, and only their places are
-/// hashed: half of a dictionary's slots are empty on average, and a value may be large.
+/// hashed: half of a dictionary's slots are empty on average, and a value may be large. The last value fills a gap.
 public struct NumberTable<Value: Sendable>: Sendable {
     @usableFromInline var places: [Number: Int32] = [:]
-    @usableFromInline var slots: [Slot?] = []
-    @usableFromInline var free: [Int32] = []
-
-    /// A value, which can be changed where it stands.
-    @usableFromInline struct Slot: Sendable {
-        @usableFromInline var value: Value
-
-        @inlinable init(_ value: Value) { self.value = value }
-
-        @inlinable @inline(__always) mutating func change<Outcome>(_ body: (inout Value) -> Outcome) -> Outcome {
-            body(&value)
-        }
-    }
+    /// The number of the value at each place.
+    @usableFromInline var numbers: [Int] = []
+    @usableFromInline var slots: [Value] = []
 
     /// So many slots are kept when the table has become empty.
     @usableFromInline static var keptSlots: Int { 256 }
@@ -45,27 +35,32 @@ public struct NumberTable<Value: Sendable>: Sendable {
     @inlinable public init() {}
 
     /// How many numbers it has.
-    @inlinable public var count: Int { places.count }
+    @inlinable public var count: Int { slots.count }
     /// Whether it has none.
-    @inlinable public var isEmpty: Bool { places.isEmpty }
+    @inlinable public var isEmpty: Bool { slots.isEmpty }
     /// The numbers, in no order.
-    @inlinable public var keys: [Int] { places.keys.map(\.value) }
+    @inlinable public var keys: [Int] { numbers }
     /// The values, in no order.
-    @inlinable public var values: Values { Values(slots) }
+    @inlinable public var values: [Value] { slots }
 
     /// The value of a number.
     @inlinable public subscript(number: Int) -> Value? {
-        get { places[Number(number)].flatMap { slots[Int($0)]?.value } }
-        _modify {
-            if let place = places[Number(number)] {
-                var value = slots[Int(place)].take()?.value
-                defer { if let value { slots[Int(place)] = Slot(value) } else { vacate(number, place) } }
-                yield &value
-            } else {
-                var value: Value?
-                defer { if let value { insert(number, value) } }
-                yield &value
+        get {
+            guard let place = places[Number(number)] else { return nil }
+            return slots[Int(place)]
+        }
+        set {
+            guard let value = newValue else {
+                removeValue(forKey: number)
+                return
             }
+            if let place = places[Number(number)] { slots[Int(place)] = value } else { insert(number, value) }
+        }
+        _modify {
+            var value = lift(number)
+            let wasThere = value != nil
+            defer { settle(number, value, wasThere) }
+            yield &value
         }
     }
 
@@ -73,18 +68,15 @@ public struct NumberTable<Value: Sendable>: Sendable {
     @inlinable public subscript(number: Int, default initial: @autoclosure () -> Value) -> Value {
         get { self[number] ?? initial() }
         _modify {
-            let place = Int(places[Number(number)] ?? insert(number, initial()))
-            var value = slots[place].take()?.value ?? initial()
-            defer { slots[place] = Slot(value) }
-            yield &value
+            let place = places[Number(number)] ?? insert(number, initial())
+            yield &slots[Int(place)]
         }
     }
 
     /// Takes a number out.
     @inlinable @discardableResult public mutating func removeValue(forKey number: Int) -> Value? {
-        guard let place = places[Number(number)] else { return nil }
-        let value = slots[Int(place)].take()?.value
-        vacate(number, place)
+        guard let value = lift(number) else { return nil }
+        settle(number, nil, true)
         return value
     }
 
@@ -96,41 +88,43 @@ public struct NumberTable<Value: Sendable>: Sendable {
     @inlinable @inline(__always)
     public mutating func change<Outcome>(_ number: Int, _ body: (inout Value) -> Outcome) -> Outcome? {
         guard let place = places[Number(number)] else { return nil }
-        return slots[Int(place)]?.change(body)
+        return body(&slots[Int(place)])
     }
 
     @inlinable @discardableResult mutating func insert(_ number: Int, _ value: Value) -> Int32 {
-        let place = free.popLast() ?? Int32(slots.count)
-        if Int(place) == slots.count { slots.append(Slot(value)) } else { slots[Int(place)] = Slot(value) }
+        let place = Int32(slots.count)
+        slots.append(value)
+        numbers.append(number)
         places[Number(number)] = place
         return place
     }
 
-    /// The slot of a number is empty. A table that has become empty gives back what it had grown to.
-    @inlinable mutating func vacate(_ number: Int, _ place: Int32) {
-        places[Number(number)] = nil
-        free.append(place)
-        if places.isEmpty, slots.count > NumberTable.keptSlots { self = NumberTable() }
+    /// Moves the value of a number out; the last one stands in its place until `settle`.
+    @inlinable mutating func lift(_ number: Int) -> Value? {
+        guard let place = places[Number(number)].map(Int.init) else { return nil }
+        slots.swapAt(place, slots.count - 1)
+        return slots.removeLast()
     }
 
-    /// The values of a table.
-    public struct Values: Sequence, IteratorProtocol, Sendable {
-        @usableFromInline let slots: [Slot?]
-        @usableFromInline var position = 0
-
-        @inlinable init(_ slots: [Slot?]) { self.slots = slots }
-
-        /// The next value.
-        @inlinable public mutating func next() -> Value? {
-            while position < slots.count {
-                defer { position += 1 }
-                if let slot = slots[position] { return slot.value }
-            }
-            return nil
+    /// Puts a value where it was lifted out, or where none was; without one the place is given up.
+    @inlinable mutating func settle(_ number: Int, _ value: Value?, _ wasThere: Bool) {
+        guard wasThere else {
+            if let value { insert(number, value) }
+            return
         }
-
-        /// Any of them.
-        @inlinable public var first: Value? { first { _ in true } }
+        guard let place = places[Number(number)].map(Int.init) else { return }
+        if let value {
+            slots.append(value)
+            return slots.swapAt(place, slots.count - 1)
+        }
+        places[Number(number)] = nil
+        let last = numbers.removeLast()
+        if last != number {
+            numbers[place] = last
+            places[Number(last)] = Int32(place)
+        }
+        // A table that has become empty gives back what it had grown to.
+        if slots.isEmpty, slots.capacity > NumberTable.keptSlots { self = NumberTable() }
     }
 }
 

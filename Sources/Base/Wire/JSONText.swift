@@ -54,27 +54,13 @@ enum JSONText {
         (0..<4).reduce(0) { $0 * 16 + (hexValue(bytes[at + $1]) ?? 0) }
     }
 
-    /// Appends `text` with its quotes, and the comma and the colon around it; only what JSON demands is escaped.
-    static func appendQuoted(_ text: String, to bytes: inout [UInt8], afterComma: Bool, beforeColon: Bool = false) {
+    /// Appends `text` with its quotes, and the comma before it; only what JSON demands is escaped.
+    static func appendQuoted(_ text: String, to bytes: inout [UInt8], afterComma: Bool) {
         var text = text
         let isPlain = text.withUTF8 { utf8 in
             let raw = UnsafeRawBufferPointer(utf8)
             guard unsafe ByteScan.endOfPlainText(raw, from: 0) == raw.count else { return false }
-            bytes.append(addingCapacity: utf8.count + 4) { span in
-                unsafe span.withUnsafeMutableBufferPointer { buffer, count in
-                    guard let start = buffer.baseAddress else { return }
-                    var place = unsafe start
-                    if afterComma { unsafe JSONText.put(UInt8(ascii: ","), &place) }
-                    unsafe JSONText.put(UInt8(ascii: "\""), &place)
-                    if let text = utf8.baseAddress {
-                        unsafe place.initialize(from: text, count: utf8.count)
-                        unsafe place += utf8.count
-                    }
-                    unsafe JSONText.put(UInt8(ascii: "\""), &place)
-                    if beforeColon { unsafe JSONText.put(UInt8(ascii: ":"), &place) }
-                    count = unsafe place - start
-                }
-            }
+            unsafe appendPlain(utf8, to: &bytes, afterComma: afterComma)
             return true
         }
         guard !isPlain else { return }
@@ -82,7 +68,36 @@ enum JSONText {
         bytes.append(UInt8(ascii: "\""))
         appendEscaped(text, to: &bytes)
         bytes.append(UInt8(ascii: "\""))
-        if beforeColon { bytes.append(UInt8(ascii: ":")) }
+    }
+
+    /// Appends a key with its quotes, the comma before it and the colon behind it. It has nothing to escape.
+    static func appendKey(_ name: StaticString, to bytes: inout [UInt8], afterComma: Bool) {
+        name.withUTF8Buffer { utf8 in
+            assert(
+                unsafe ByteScan.endOfPlainText(UnsafeRawBufferPointer(utf8), from: 0) == utf8.count,
+                "a key that is written here needs no escapes")
+            unsafe appendPlain(utf8, to: &bytes, afterComma: afterComma, beforeColon: true)
+        }
+    }
+
+    @inline(__always) private static func appendPlain(
+        _ utf8: UnsafeBufferPointer<UInt8>, to bytes: inout [UInt8], afterComma: Bool, beforeColon: Bool = false
+    ) {
+        bytes.append(addingCapacity: utf8.count + 4) { span in
+            unsafe span.withUnsafeMutableBufferPointer { buffer, count in
+                guard let start = buffer.baseAddress else { return }
+                var place = unsafe start
+                if afterComma { unsafe JSONText.put(UInt8(ascii: ","), &place) }
+                unsafe JSONText.put(UInt8(ascii: "\""), &place)
+                if let text = utf8.baseAddress {
+                    unsafe place.initialize(from: text, count: utf8.count)
+                    unsafe place += utf8.count
+                }
+                unsafe JSONText.put(UInt8(ascii: "\""), &place)
+                if beforeColon { unsafe JSONText.put(UInt8(ascii: ":"), &place) }
+                count = unsafe place - start
+            }
+        }
     }
 
     @inline(__always) private static func put(_ byte: UInt8, _ place: inout UnsafeMutablePointer<UInt8>) {

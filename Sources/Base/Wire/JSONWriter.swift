@@ -29,9 +29,16 @@ public struct JSONWriter: Sendable {
         endObject()
     }
 
-    /// Writes a key; its value must follow.
-    public mutating func key(_ name: String) {
-        JSONText.appendQuoted(name, to: &bytes, afterComma: needsComma, beforeColon: true)
+    /// Writes a key; its value must follow. Keys are mostly words of the contract, which have nothing to escape.
+    public mutating func key(_ name: StaticString) {
+        JSONText.appendKey(name, to: &bytes, afterComma: needsComma)
+        needsComma = false
+    }
+
+    /// Writes a key that is known only when the program runs; its value must follow.
+    public mutating func key(named name: String) {
+        JSONText.appendQuoted(name, to: &bytes, afterComma: needsComma)
+        bytes.append(UInt8(ascii: ":"))
         needsComma = false
     }
 
@@ -77,48 +84,54 @@ public struct JSONWriter: Sendable {
     @inlinable public mutating func value(_ value: some WireWritable) { value.write(to: &self) }
 
     /// Writes a field; a value of `nil` writes nothing.
-    public mutating func field(_ name: String, _ text: String?) {
+    public mutating func field(_ name: StaticString, _ text: String?) {
         guard let text else { return }
         key(name)
         value(text)
     }
 
     /// Writes a field; a value of `nil` writes nothing.
-    public mutating func field(_ name: String, _ number: Int?) {
+    public mutating func field(_ name: StaticString, _ number: Int?) {
         guard let number else { return }
         key(name)
         value(number)
     }
 
     /// Writes a field; a value of `nil` writes nothing.
-    public mutating func field(_ name: String, _ flag: Bool?) {
+    public mutating func field(_ name: StaticString, _ flag: Bool?) {
         guard let flag else { return }
         key(name)
         value(flag)
     }
 
     /// Writes a field; a value of `nil` writes nothing.
-    public mutating func field(_ name: String, _ raw: RawJSON?) {
+    public mutating func field(_ name: StaticString, _ raw: RawJSON?) {
         guard let raw else { return }
         key(name)
         value(raw)
     }
 
     /// Writes a field that holds a word of a closed list; a value of `nil` writes nothing.
-    @inlinable public mutating func field<Word: RawRepresentable>(_ name: String, _ word: Word?)
+    @inlinable public mutating func field<Word: RawRepresentable>(_ name: StaticString, _ word: Word?)
     where Word.RawValue == String {
         field(name, word?.rawValue)
     }
 
     /// Writes a field that writes itself; a value of `nil` writes nothing.
-    @inlinable public mutating func field<Value: WireWritable>(_ name: String, _ value: Value?) {
+    @inlinable public mutating func field<Value: WireWritable>(_ name: StaticString, _ value: Value?) {
         guard let value else { return }
         key(name)
         value.write(to: &self)
     }
 
+    /// Writes a field whose key is known only when the program runs; `body` writes its value.
+    @inlinable public mutating func field(named name: String, _ body: (inout JSONWriter) -> Void) {
+        key(named: name)
+        body(&self)
+    }
+
     /// Writes a list of texts.
-    public mutating func field(_ name: String, _ list: [String]) {
+    public mutating func field(_ name: StaticString, _ list: [String]) {
         key(name)
         beginArray()
         for text in list { value(text) }
@@ -126,7 +139,7 @@ public struct JSONWriter: Sendable {
     }
 
     /// Writes a list of values that write themselves.
-    @inlinable public mutating func field(_ name: String, _ list: [some WireWritable]) {
+    @inlinable public mutating func field(_ name: StaticString, _ list: [some WireWritable]) {
         key(name)
         beginArray()
         for element in list { element.write(to: &self) }
@@ -134,7 +147,7 @@ public struct JSONWriter: Sendable {
     }
 
     /// Writes a field whose value is an object with the fields that `body` writes.
-    @inlinable public mutating func field(_ name: String, _ body: (inout JSONWriter) -> Void) {
+    @inlinable public mutating func field(_ name: StaticString, _ body: (inout JSONWriter) -> Void) {
         key(name)
         object(body)
     }
@@ -156,18 +169,26 @@ public struct JSONWriter: Sendable {
     }
 
     private mutating func appendInteger(_ number: Int) {
+        var length = number < 0 ? 2 : 1
         var rest = number.magnitude
-        var digits = InlineArray<20, UInt8>(repeating: 0)
-        var first = 20
-        repeat {
-            first -= 1
-            let next = rest / 10
-            digits[first] = 0x30 + UInt8(truncatingIfNeeded: rest &- next &* 10)
-            rest = next
-        } while rest > 0
-        bytes.append(addingCapacity: 21 - first) { span in
-            if number < 0 { span.append(UInt8(ascii: "-")) }
-            for index in first..<20 { span.append(digits[index]) }
+        var bound: UInt = 10
+        while rest >= bound {
+            length += 1
+            bound *= 10
+        }
+        bytes.append(addingCapacity: length) { span in
+            unsafe span.withUnsafeMutableBufferPointer { buffer, count in
+                guard let start = buffer.baseAddress else { return }
+                var place = unsafe start + length
+                repeat {
+                    let next = rest / 10
+                    unsafe place -= 1
+                    unsafe place.initialize(to: 0x30 + UInt8(truncatingIfNeeded: rest &- next &* 10))
+                    rest = next
+                } while rest > 0
+                if number < 0 { unsafe start.initialize(to: UInt8(ascii: "-")) }
+                count = length
+            }
         }
     }
 }

@@ -138,7 +138,7 @@ public indirect enum JSONValue: Hashable, Sendable {
             writer.beginObject()
             let ordered = sorted ? fields.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) } : fields
             for field in ordered {
-                writer.key(field.key)
+                writer.key(named: field.key)
                 field.value.write(to: &writer, sorted: sorted)
             }
             writer.endObject()

@@ -137,7 +137,7 @@ extension Dispatcher {
                 $0.field("tasks", tasks.count)
                 $0.field("queued", live)
                 for state in [TaskState.delayed, .blocked, .awaitingApproval, .offered, .running, .canceling] {
-                    $0.field(state.rawValue, states[state, default: 0])
+                    $0.field(named: state.rawValue) { $0.value(states[state, default: 0]) }
                 }
                 $0.field("oldest_queued_ms", oldest.map { max(0, now.monotonic - $0) } ?? 0)
                 $0.field("leases", leases.count)
@@ -159,10 +159,11 @@ extension Dispatcher {
     /// Each budget by its place in the configuration.
     private func writeBudgets(to writer: inout JSONWriter) {
         for (place, budget) in spending.standing(configuration, at: now.wall).enumerated() {
-            writer.field("budget_\(place + 1)_amount", budget.rule.amount)
-            writer.field("budget_\(place + 1)_period_ms", budget.rule.periodMs)
-            writer.field("budget_\(place + 1)_spent", budget.spent)
-            writer.field("budget_\(place + 1)_reserved", budget.reserved)
+            let numbers = [
+                ("amount", budget.rule.amount), ("period_ms", budget.rule.periodMs), ("spent", budget.spent),
+                ("reserved", budget.reserved),
+            ]
+            for (name, number) in numbers { writer.field(named: "budget_\(place + 1)_\(name)") { $0.value(number) } }
         }
     }
 

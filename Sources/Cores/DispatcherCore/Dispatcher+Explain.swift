@@ -62,7 +62,7 @@ extension Dispatcher {
         var counts: [String: Int] = [:]
         for candidate in shown { if let code = candidate.code { counts[code.rawValue, default: 0] += 1 } }
         writer.field("counts") {
-            for (code, count) in counts.sorted(by: { $0.key < $1.key }) { $0.field(code, count) }
+            for (code, count) in counts.sorted(by: { $0.key < $1.key }) { $0.field(named: code) { $0.value(count) } }
         }
         writer.key("candidates")
         writer.beginArray()

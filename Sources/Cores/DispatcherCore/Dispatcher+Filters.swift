@@ -107,7 +107,7 @@ extension Dispatcher {
         judgement.latencyMs = registration.acceptMs + registration.runMs
         if executors[executor].status == .sleeping { judgement.latencyMs += executors[executor].card?.wakeEveryMs ?? 0 }
         judgement.used = executors[executor].used
-        if let counts = circuits[circuitKey(candidate.pair)]?.counts(at: now.monotonic) {
+        if let counts = circuits[registration.circuit]?.counts(at: now.monotonic) {
             judgement.success = Score.success(counts.successes, of: counts.all)
         }
         let load = Score.load(cost: judgement.cost, used: judgement.used, slots: executors[executor].slots)
@@ -226,15 +226,17 @@ extension Dispatcher {
         if let pause = pairPause(candidate.pair) { return Obstacle(WaitCode.pairPaused, until: pause.end) }
         if candidate.task.isForced { return nil }
         let isPreferred = candidate.task.spec.delivery == .atLeastOnce && candidate.task.spec.priority != .critical
-        for key in [circuitKey(candidate.pair), capabilityCircuitKey(candidate.pair.capability)] {
-            guard let circuit = circuits[key] else { continue }
-            let permission = circuit.permission(isPreferred: isPreferred)
-            guard let code = permission.code else { continue }
-            guard case .open(let until) = permission else { return Obstacle(code) }
-            let prospect: Code = circuit.why == "quota" ? .resourceExhausted : .circuitOpen
-            return Obstacle(code, until: until, prospect: prospect)
-        }
-        return nil
+        return obstacle(registration.circuit, isPreferred: isPreferred)
+            ?? obstacle(capabilityCircuitKey(candidate.pair.capability), isPreferred: isPreferred)
+    }
+
+    private func obstacle(_ key: CircuitKey, isPreferred: Bool) -> Obstacle? {
+        guard let circuit = circuits[key] else { return nil }
+        let permission = circuit.permission(isPreferred: isPreferred)
+        guard let code = permission.code else { return nil }
+        guard case .open(let until) = permission else { return Obstacle(code) }
+        let prospect: Code = circuit.why == "quota" ? .resourceExhausted : .circuitOpen
+        return Obstacle(code, until: until, prospect: prospect)
     }
 
     /// F6: tokens of the capability and of the pair.

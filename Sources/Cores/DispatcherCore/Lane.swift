@@ -59,6 +59,21 @@ struct Lane: Sendable {
     private struct Group: Sendable {
         var owners = IndexedHeap<Owner, Int>()
         var tasks: [Owner: IndexedHeap<Int, MonotonicTime>] = [:]
+
+        mutating func insert(_ task: Int, _ place: Lanes.Seat, pass: Int) {
+            tasks[place.owner, default: IndexedHeap()].set(task, place.queued)
+            owners.set(place.owner, pass)
+        }
+
+        /// Returns whether none is left.
+        mutating func remove(_ task: Int, _ place: Lanes.Seat) -> Bool {
+            tasks[place.owner]?.remove(task)
+            if tasks[place.owner]?.isEmpty ?? true {
+                tasks[place.owner] = nil
+                owners.remove(place.owner)
+            }
+            return owners.isEmpty
+        }
     }
 
     /// Owners without tasks whose pass is remembered, at most.
@@ -94,8 +109,7 @@ struct Lane: Sendable {
         share.count += 1
         shares[place.owner] = share
         active.set(place.owner, share.pass)
-        groups[demand, default: Group()].tasks[place.owner, default: IndexedHeap()].set(task, place.queued)
-        groups[demand]?.owners.set(place.owner, share.pass)
+        groups[demand, default: Group()].insert(task, place, pass: share.pass)
         if !isParked { makeReady(demand) }
     }
 
@@ -103,19 +117,16 @@ struct Lane: Sendable {
     mutating func remove(_ task: Int, _ place: Lanes.Seat) {
         count -= 1
         let demand = Int(place.demand)
-        groups[demand]?.tasks[place.owner]?.remove(task)
-        if groups[demand]?.tasks[place.owner]?.isEmpty ?? true {
-            groups[demand]?.tasks[place.owner] = nil
-            groups[demand]?.owners.remove(place.owner)
-        }
-        if groups[demand]?.owners.isEmpty ?? true {
+        if groups[demand]?.remove(task, place) ?? true {
             groups[demand] = nil
             ready.remove(demand)
         } else if ready.contains(demand) {
             makeReady(demand)
         }
-        shares[place.owner]?.count -= 1
-        if let share = shares[place.owner], share.count == 0 { rest(place.owner, share) }
+        guard var share = shares[place.owner] else { return }
+        share.count -= 1
+        shares[place.owner] = share
+        if share.count == 0 { rest(place.owner, share) }
     }
 
     /// Hides a demand.

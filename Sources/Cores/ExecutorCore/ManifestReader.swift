@@ -114,7 +114,7 @@ struct ManifestReader {
             writer.object {
                 $0.field("boot", "x")
                 $0.field("capabilities", [String]())
-                $0.field(field.key, field.value)
+                $0.field(named: field.key) { $0.value(field.value) }
             }
         }
         do {

@@ -80,7 +80,7 @@ extension Aggregate: WireWritable, WireReadable {
     }
 
     /// The greatest value, then pairs of class and count.
-    private static func write(_ histogram: LatencyHistogram, _ name: String, to writer: inout JSONWriter) {
+    private static func write(_ histogram: LatencyHistogram, _ name: StaticString, to writer: inout JSONWriter) {
         writer.key(name)
         writer.beginArray()
         writer.value(histogram.max)

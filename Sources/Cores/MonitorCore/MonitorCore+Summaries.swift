@@ -186,7 +186,9 @@ extension MonitorCore {
             $0.field("subscriptions_total", session.subscriptions)
             $0.field("received_total", totals.received)
             $0.field("recorded_total", totals.recorded)
-            for kind in RecordKind.allCases { $0.field("\(kind.rawValue)_records_total", totals.byKind[kind] ?? 0) }
+            for kind in RecordKind.allCases {
+                $0.field(named: "\(kind.rawValue)_records_total") { $0.value(totals.byKind[kind] ?? 0) }
+            }
             $0.field("duplicates_total", totals.duplicates)
             $0.field("copies_total", totals.copies)
             $0.field("refused_total", totals.refused)

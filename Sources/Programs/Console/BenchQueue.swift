@@ -341,7 +341,7 @@ struct BenchQueueReport {
                 writer.field("least_half_way", figures.drain.leastAtHalf)
                 writer.field("most_half_way", figures.drain.mostAtHalf)
                 for (name, ms) in zip(["cpu_ms", "broker_cpu_ms", "load_cpu_ms"], figures.cpuMs) {
-                    writer.field(name, ms)
+                    writer.field(named: name) { $0.value(ms) }
                 }
             }
         }.bytes

@@ -40,7 +40,9 @@ enum HealthFormat: String, Hashable, Sendable, CaseIterable {
                 $0.field("level", line.level.word.lowercased())
                 $0.field("part", line.part)
                 $0.field("text", line.text)
-                $0.field("figures") { for figure in line.figures { $0.field(figure.name, figure.number) } }
+                $0.field("figures") {
+                    for figure in line.figures { $0.field(named: figure.name) { $0.value(figure.number) } }
+                }
             }
         }.text
     }

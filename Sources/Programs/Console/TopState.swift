@@ -183,7 +183,10 @@ struct TopState {
                 $0.field("workspace", workspace)
                 $0.field("at", now)
                 $0.field("services") {
-                    for name in services.names { $0.field(name, services[name]?.state.rawValue) }
+                    for name in services.names {
+                        guard let state = services[name]?.state else { continue }
+                        $0.field(named: name) { $0.value(state.rawValue) }
+                    }
                 }
                 $0.field("queued", capabilities.values.reduce(0) { $0 + $1.queued })
                 $0.field("running", capabilities.values.reduce(0) { $0 + $1.running })
@@ -193,7 +196,8 @@ struct TopState {
                 $0.field("capabilities") {
                     for name in names {
                         guard let view = capabilities[name] else { continue }
-                        $0.field(name) {
+                        $0.key(named: name)
+                        $0.object {
                             $0.field("waiting", view.queued)
                             $0.field("running", view.running)
                             $0.field("free", free(view))

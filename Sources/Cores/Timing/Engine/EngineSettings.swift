@@ -110,7 +110,9 @@ public struct EngineReload: Sendable {
             $0.field("configuration", try? RawJSON(validating: configuration))
             $0.field("tzdb") {
                 $0.field("version", version)
-                $0.field("files") { for file in files { $0.field(file.name, hexadecimal(file.bytes)) } }
+                $0.field("files") {
+                    for file in files { $0.field(named: file.name) { $0.value(hexadecimal(file.bytes)) } }
+                }
             }
         }
         return writer.bytes

@@ -127,7 +127,9 @@ extension HealthRecord {
         writer.field("bad", shown.consecutiveFailures)
         writer.field("good", goodInRow)
         writer.field("levels") {
-            for number in levels.keys.sorted() { $0.field(String(number), levels[number]) }
+            for number in levels.keys.sorted() {
+                $0.field(named: String(number)) { $0.value((levels[number] ?? .ok).rawValue) }
+            }
         }
     }
 

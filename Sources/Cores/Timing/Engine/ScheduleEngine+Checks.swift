@@ -127,7 +127,7 @@ extension ScheduleEngine {
             RawJSON { writer in
                 writer.object {
                     $0.field("kind", settings.role == .scheduler ? "schedule" : "action")
-                    $0.field(settings.role.noun.rawValue, record.key.name)
+                    $0.field(named: settings.role.noun.rawValue) { $0.value(record.key.name) }
                     $0.field("owner", record.definition.owner)
                     $0.field("expires_at", expiresAt)
                 }

@@ -276,10 +276,10 @@ extension ScheduleEngine {
                 $0.field("term", term)
                 $0.field("seq", number)
             }
-            for (name, number) in ownMetrics { $0.field(name, number) }
+            for (name, number) in ownMetrics { $0.field(named: name) { $0.value(number) } }
             $0.field("uptime_ms", max(0, now.wall - startedAt))
             $0.field("journal_writable", isJournalWritable ? 1 : 0)
-            $0.field("\(settings.role.noun.rawValue)s", schedules.count)
+            $0.field(named: "\(settings.role.noun.rawValue)s") { $0.value(schedules.count) }
             $0.field("open_slots", openSlots.count)
             $0.field("unconfirmed_runs", unconfirmed)
             $0.field("unsent_events", outbox.items.count)

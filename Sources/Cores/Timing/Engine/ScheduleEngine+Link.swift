@@ -382,7 +382,9 @@ extension ScheduleEngine {
         record.limits = RawJSON { writer in
             writer.object {
                 if settings.role == .scheduler { $0.field("schedules_per_agent", settings.schedulesPerAgent) }
-                $0.field("\(settings.role.noun.rawValue)s_per_workspace", settings.schedulesPerWorkspace)
+                $0.field(named: "\(settings.role.noun.rawValue)s_per_workspace") {
+                    $0.value(settings.schedulesPerWorkspace)
+                }
                 $0.field("document_bytes", Limits.scheduleDocument)
                 $0.field("shortest_interval_ms", settings.shortestIntervalMs)
             }

@@ -78,7 +78,7 @@ extension ScheduleEngine {
             RawJSON { writer in
                 writer.object {
                     $0.field("kind", settings.role.noun.rawValue)
-                    $0.field(settings.role.noun.rawValue, record.key.name)
+                    $0.field(named: settings.role.noun.rawValue) { $0.value(record.key.name) }
                     $0.field("rev", record.definition.rev)
                     $0.field("owner", record.definition.owner)
                     $0.field("trigger", origin.trigger)
