@@ -56,6 +56,17 @@ import Wire
         let many = (0..<500).map { "\"k\($0)\":0" }.joined(separator: ",")
         #expect(throws: Never.self) { try JSONReader(Array("{\(many)}".utf8)) }
         #expect(throws: WireError.self) { try JSONReader(Array("{\(many),\"k7\":0}".utf8)) }
+        for count in 1...50 {
+            let keys = (0..<count).map { "\"k\($0)\":0" }
+            #expect(throws: Never.self) { try JSONReader(Array("{\(keys.joined(separator: ","))}".utf8)) }
+            for (first, again) in [(0, "k0"), (count - 1, "k\(count - 1)"), (count / 2, "\\u006b\(count / 2)")] {
+                var all = keys
+                all.insert("\"\(again)\":0", at: (first * 7) % (count + 1))
+                #expect(throws: WireError.self, "\(count) keys and \(again) again") {
+                    try JSONReader(Array("{\(all.joined(separator: ","))}".utf8))
+                }
+            }
+        }
     }
 }
 

@@ -1,6 +1,9 @@
 /// Checks once, over the bytes alone, that a document is strict JSON: UTF-8, no duplicate keys, no number beyond 2^53,
 /// bounded depth. What passed here the reader may trust.
 struct JSONValidator {
+    /// Up to so many keys of an object are compared with each other; of more a set is made.
+    private static let fewKeys = 32
+
     private let bytes: [UInt8]
     private let limits: JSONLimits
     private var at = 0
@@ -113,7 +116,7 @@ struct JSONValidator {
     /// Few keys are compared pair by pair, many through a set, so that the work stays linear.
     private func checkKeys(from first: Int) throws(WireError) {
         let count = keys.count - first
-        if count > 12 || keys[first...].contains(where: { bytes[$0].contains(UInt8(ascii: "\\")) }) {
+        if count > JSONValidator.fewKeys || keys[first...].contains(where: { bytes[$0].contains(UInt8(ascii: "\\")) }) {
             var seen: Set<String> = []
             for range in keys[first...] where !seen.insert(JSONText.unescape(bytes, range)).inserted {
                 throw WireError(.syntax, offset: range.lowerBound, reason: "duplicate key")

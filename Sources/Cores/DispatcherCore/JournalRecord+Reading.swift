@@ -3,11 +3,22 @@ import Machine
 import TimeModel
 import Wire
 
+/// Values by a few keys, which are looked through: for so few a dictionary takes longer.
+private struct FewFields<Value> {
+    private var entries: [(key: String, value: Value)] = []
+
+    /// The value of a key.
+    subscript(key: String) -> Value? { entries.first { $0.key == key }?.value }
+
+    /// Adds a key that is not there yet.
+    mutating func add(_ key: String, _ value: Value) { entries.append((key, value)) }
+}
+
 /// The fields of any record, as they stand.
 private struct JournalFields {
     var kind = ""
-    var numbers: [String: Int] = [:]
-    var texts: [String: String] = [:]
+    var numbers = FewFields<Int>()
+    var texts = FewFields<String>()
     var flags: Set<String> = []
     var intent: Intent?
     var input: RawJSON?
@@ -45,8 +56,8 @@ private struct JournalFields {
 
     private mutating func readScalar(_ key: String, _ reader: inout JSONReader) throws(WireError) {
         switch reader.kind {
-        case .number: numbers[key] = try reader.int()
-        case .string: texts[key] = try reader.string()
+        case .number: numbers.add(key, try reader.int())
+        case .string: texts.add(key, try reader.string())
         case .bool: if try reader.bool() { flags.insert(key) }
         default: reader.skip()
         }

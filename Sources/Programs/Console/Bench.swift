@@ -24,8 +24,10 @@ final class Bench: GroundedBench {
     private static let rounds = 4
     /// Tasks that are run one after the other, in all.
     private static let aloneTasks = 1000
-    /// Appends by which the disk is measured.
-    private static let syncs = 200
+    /// Appends by which the disk is measured, and the microseconds between two: the disk and the processor are as idle
+    /// then as when a task that is alone comes.
+    private static let syncs = 400
+    private static let syncPause: UInt32 = 500
     /// Tasks before anything is measured, in each round.
     private static let warmUpTasks = 500
 
@@ -95,6 +97,7 @@ final class Bench: GroundedBench {
             _ = try journal.recover { _ in }
             var latencies: [Int] = []
             for _ in 0..<Bench.syncs {
+                usleep(Bench.syncPause)
                 journal.append([UInt8](repeating: 0x20, count: 2 * shape.payload))
                 let began = BenchClock.now
                 try journal.commit()
