@@ -21,7 +21,7 @@ final class Bench: GroundedBench {
     private static let relayAccount = "relay"
     /// Relay and dispatcher take turns so often, each with a part of the tasks: what else the machine does meanwhile, or
     /// its clock, then weighs alike on both.
-    private static let rounds = 4
+    static let rounds = 4
     /// Tasks that are run one after the other, in all.
     private static let aloneTasks = 1000
     /// Appends by which the disk is measured, and the microseconds between two: the disk and the processor are as idle
@@ -222,7 +222,8 @@ struct BenchReport {
         terminal.print("broker  \(broker)   \(sysconf(Int32(_SC_NPROCESSORS_ONLN))) processors, shared by all programs")
         terminal.print(
             "load    \(shape.publishers) publishers, \(shape.executors) executors of \(shape.slots) slots, "
-                + "intents of \(shape.payload) bytes, QoS 1, \(atATime) tasks at a time under full load")
+                + "intents of \(shape.payload) bytes, QoS 1, \(atATime) tasks at a time under full load, "
+                + "\(Bench.rounds) turns each")
         terminal.print("")
         line([
             "", "TASKS/S", "ALONE p50, p99", "HALF LOAD p50, p99", "FULL LOAD p50, p99",
