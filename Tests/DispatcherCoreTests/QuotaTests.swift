@@ -123,6 +123,28 @@ import Wire
         for number in 0..<5000 { ids.intent("i\(number)", #"{"updates":"none"}"#) }
         #expect(ids.core.tasks.count <= 500 && ids.core.ids.count <= 1500)
     }
+
+    /// Results that are small never reach the bound of their bytes: their order goes with the ids. A step that a plan
+    /// needs is the oldest all the time.
+    @Test func g18TheOrderOfResultsIsBounded() throws {
+        var bench = try Harness(#"{"limits":{"id_memory":100}}"#)
+        bench.checks = false
+        bench.online("e1", rest: #""slots":4"#)
+        bench.intent(
+            "p", to: "plan",
+            #"{"input":{"steps":[{"name":"a","type":"skill","capability":"c"},{"name":"b","type":"skill","capability":"d"}]}}"#
+        )
+        bench.online("e2", #"{"name":"d"}"#)
+        bench.succeed("e1", try bench.assignment("e1"))
+        for number in 0..<4000 {
+            bench.intent("i\(number)", #"{"updates":"none"}"#)
+            bench.succeed("e1", try bench.assignment("e1"))
+        }
+        #expect(bench.core.ended.count <= 101)
+        #expect(bench.core.resultsOrder.count <= 2000)
+        #expect(bench.core.resultsOrder.all.contains { bench.core.ended[$0]?.spec.step != nil })
+        #expect(bench.core.checkInvariants().isEmpty)
+    }
 }
 
 /// `can_execute` says which rule decided, and what it is about.

@@ -269,7 +269,12 @@ extension Dispatcher {
             let place = DedupKey(workspace: record.spec.key.workspace, capability: record.spec.capability, key: key)
             if dedupKeys[place] == number { dedupKeys[place] = nil }
         }
+        // Only results that are dropped for their size leave that queue by themselves.
+        if resultsOrder.count > mostInResultsOrder { resultsOrder.keep { ended[$0]?.result != nil } }
     }
+
+    /// How long the queue of results may be: what is forgotten is taken out when it is the greater part.
+    var mostInResultsOrder: Int { 2 * ended.count + 1024 }
 
     /// Drops results and inputs of the oldest ended tasks that have one, until the rest has room.
     private mutating func dropResults() -> [Int] {

@@ -159,6 +159,7 @@ extension Dispatcher {
         if size != resultBytes { faults.append("I15: the size of results is miscounted") }
         if deadSize != deadBytes { faults.append("I15: the size of dead letters is miscounted") }
         if endedOrder.count - needed > configuration.idMemory { faults.append("I15: too many ids are remembered") }
+        if resultsOrder.count > mostInResultsOrder { faults.append("I15: forgotten results are still queued") }
         if ids.count != tasks.count + ended.count + attached.count { faults.append("I16: ids without a task") }
     }
 }

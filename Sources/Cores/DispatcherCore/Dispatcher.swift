@@ -294,6 +294,12 @@ struct NumberQueue: Hashable, Sendable {
     /// Adds one at the end.
     mutating func append(_ number: Int) { numbers.append(number) }
 
+    /// Takes out those that are not wanted any more.
+    mutating func keep(_ isWanted: (Int) -> Bool) {
+        numbers = numbers[head...].filter(isWanted)
+        head = 0
+    }
+
     /// Takes the oldest.
     mutating func popFirst() -> Int? {
         guard let number = first else { return nil }
