@@ -16,15 +16,6 @@ extension EventLoop {
         }
     }
 
-    /// What came while this was handled shares the append, which costs about as much for many as for one.
-    func readOn(at now: Now) {
-        for _ in 1..<LoopTiming.readsPerTurn where !effects.isEmpty {
-            parts.link.read(at: now.monotonic)
-            guard parts.link.hasEvents else { return }
-            handleInputs(clockSet: false, at: now)
-        }
-    }
-
     /// Messages that are served first go before others, but not past a change of the connection.
     private func deliver(_ events: [LinkEvent], at now: Now) {
         var later: [InboundMessage] = []
@@ -220,8 +211,6 @@ enum LoopTiming {
     static let spaceCheckInterval = 1000
     /// Milliseconds between two looks at what is outside.
     static let changeCheckInterval = 60_000
-    /// So often a turn looks for what has come, before it appends.
-    static let readsPerTurn = 4
     /// A sync of more ms is worth a warning.
     static let slowSync = 1000
     /// Milliseconds from SIGTERM, or from the core's wish to quit, to the end.

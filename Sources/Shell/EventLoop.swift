@@ -142,7 +142,6 @@ public final class EventLoop<Core: Service> {
         if recoverAt == nil {
             handleInputs(clockSet: clockSet, at: now)
             if diesAt(.afterHandle) { return die() }
-            readOn(at: now)
             if commit(at: now) {
                 if diesAt(.afterSync) { return die() }
                 perform(at: now)

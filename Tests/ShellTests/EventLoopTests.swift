@@ -93,26 +93,6 @@ import TimeModel
         }
     }
 
-    @Test("What comes while a message is handled shares its append") func sharedAppend() throws {
-        let broker = try TestBroker()
-        let fixture = try LoopFixture(broker)
-        fixture.run { $0.order.contains("up") }
-        let (client, other) = (try broker.session(), try broker.session("other"))
-        let syncs = fixture.loop.parts.journal.syncs
-        var isFirst = true
-        fixture.loop.diesAt = { stage in
-            guard stage == .afterHandle, isFirst, fixture.core.seen == ["1"] else { return false }
-            isFirst = false
-            try? other.publish(intent(2), timeoutMs: 5000)
-            var socket = pollfd(fd: fixture.loop.parts.link.interest.descriptor, events: Int16(POLLIN), revents: 0)
-            return poll(&socket, 1, 5000) != 1
-        }
-        try client.post(intent(1))
-        fixture.run(while: client) { $0.delivered.count == 2 }
-        #expect(fixture.core.seen == ["1", "2"])
-        #expect(fixture.loop.parts.journal.syncs == syncs + 1)
-    }
-
     @Test func compactsItsJournal() throws {
         let broker = try TestBroker()
         let fixture = try LoopFixture(broker) { $0.recordPadding = 1000 }
