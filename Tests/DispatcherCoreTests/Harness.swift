@@ -349,6 +349,16 @@ struct Harness {
 
     // MARK: - Executors
 
+    /// A plan whose first step has ended and whose second waits: `a` of the capability `c`, done by `e1`, and `b` of `d`.
+    mutating func planHalfDone() throws {
+        intent(
+            "p", to: "plan",
+            #"{"input":{"steps":[{"name":"a","type":"skill","capability":"c"},{"name":"b","type":"skill","capability":"d"}]}}"#
+        )
+        online("e2", #"{"name":"d"}"#)
+        succeed("e1", try assignment("e1"))
+    }
+
     /// An executor publishes its card and is online. `rest` goes into the card, as `"slots":2`.
     mutating func online(
         _ name: String, _ capabilities: String = #"{"name":"c"}"#, boot: String = "b1", rev: Int = 1, rest: String = ""

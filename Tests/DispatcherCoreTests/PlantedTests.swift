@@ -307,12 +307,7 @@ import Wire
         var bench = try Harness(#"{"limits":{"id_memory":2}}"#)
         try bench.comparesReplay()
         bench.online("e1", rest: #""slots":4"#)
-        bench.intent(
-            "p", to: "plan",
-            #"{"input":{"steps":[{"name":"a","type":"skill","capability":"c"},{"name":"b","type":"skill","capability":"d"}]}}"#
-        )
-        bench.online("e2", #"{"name":"d"}"#)
-        bench.succeed("e1", try bench.assignment("e1"))
+        try bench.planHalfDone()
         for id in ["t1", "t2", "t3", "t4"] {
             bench.intent(id)
             bench.succeed("e1", try bench.assignment("e1"))

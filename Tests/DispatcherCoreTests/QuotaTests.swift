@@ -130,12 +130,7 @@ import Wire
         var bench = try Harness(#"{"limits":{"id_memory":100}}"#)
         bench.checks = false
         bench.online("e1", rest: #""slots":4"#)
-        bench.intent(
-            "p", to: "plan",
-            #"{"input":{"steps":[{"name":"a","type":"skill","capability":"c"},{"name":"b","type":"skill","capability":"d"}]}}"#
-        )
-        bench.online("e2", #"{"name":"d"}"#)
-        bench.succeed("e1", try bench.assignment("e1"))
+        try bench.planHalfDone()
         for number in 0..<4000 {
             bench.intent("i\(number)", #"{"updates":"none"}"#)
             bench.succeed("e1", try bench.assignment("e1"))

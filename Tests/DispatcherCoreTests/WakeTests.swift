@@ -1,4 +1,5 @@
 import Contract
+import Determinism
 import Machine
 import Testing
 import TimeModel
@@ -269,6 +270,37 @@ import Wire
         try bench.restart(after: -2 * hour)
         bench.advance(5000)
         #expect(try bench.assignment("e1").task == "t1")
+    }
+
+    /// The calendar was ahead for a while: it was set during the attempt, and set back before the restart.
+    @Test(arguments: [(nil, Defaults.rateLimitedMs), (9000, 9000)])
+    func afterARestartARetryWaitsNoLongerThanItMay(_ retryAfterMs: Int?, _ longest: Int) throws {
+        var bench = try Harness()
+        bench.online("e1")
+        bench.intent("t1", #"{"retry":{"count":2,"delay_ms":400,"max_delay_ms":400}}"#)
+        let assignment = try bench.assignment("e1")
+        bench.accept("e1", assignment)
+        bench.setWall(bench.now.wall + hour)
+        bench.fail("e1", assignment, rest: retryAfterMs.map { #""retry_after_ms":\#($0)"# } ?? "")
+        #expect(bench.core.tasks.values.map(\.state) == [.delayed])
+        try bench.restart(after: -2 * hour)
+        bench.advance(longest)
+        #expect(try bench.assignment("e1").task == "t1")
+    }
+
+    @Test func afterARestartAReturnedOfferWaitsNoLongerThanItMay() throws {
+        var bench = try Harness()
+        bench.online("e1")
+        bench.intent("t1", #"{"retry":{"count":2,"delay_ms":60000,"max_delay_ms":60000}}"#)
+        bench.setWall(bench.now.wall + hour)
+        for seq in 1...Defaults.offersBeforeBackoff + 1 {
+            bench.refuse("e1", try bench.assignment("e1"), "busy")
+            bench.beat("e1", seq: seq)
+        }
+        #expect(bench.core.tasks.values.map(\.state) == [.delayed])
+        try bench.restart(after: -2 * hour)
+        bench.advance(60_000)
+        #expect(bench.core.tasks.values.map(\.state) != [.delayed])
     }
 
     @Test func afterARestartACircuitIsHeldNoLongerThanWasSaid() throws {

@@ -101,7 +101,7 @@ extension Dispatcher {
         for number in tasks.keys.sorted() {
             guard var task = tasks[number] else { continue }
             task.deadline = restored(task.spec.deadlineAt, since: task.spec.acceptedAt)
-            task.ready = task.readyAt.map { restored($0, since: waitBegan(task)) }
+            task.ready = task.readyAt.map { min(restored($0, since: waitBegan(task)), longestWait(of: task)) }
             task.queued = min(now.monotonic, task.queuedAt.map(now.clock) ?? now.monotonic)
             tasks[number] = task
             setTaskTimer(number)
@@ -145,6 +145,14 @@ extension Dispatcher {
     private func waitBegan(_ task: TaskRecord) -> WallTime {
         guard let last = runs[task.number]?.history.last else { return task.spec.acceptedAt }
         return last.startedAt + (last.durationMs ?? 0)
+    }
+
+    /// When a task's present wait is over at the latest, however the calendar was set during it. After an offer or an
+    /// attempt no wait is longer than those of `retry`, and than what the executor asked for.
+    private func longestWait(of task: TaskRecord) -> MonotonicTime {
+        guard task.state == .delayed, task.offers > 0 || task.attempts > 0 else { return task.deadline }
+        let wished = runs[task.number]?.lastError?.retryAfterMs ?? Defaults.rateLimitedMs
+        return now.monotonic + max(task.spec.retryMaxDelayMs, wished)
     }
 
     private func restoreLease(_ lease: inout Lease, _ task: TaskRecord) {
