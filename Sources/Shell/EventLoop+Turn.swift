@@ -77,16 +77,16 @@ extension EventLoop {
         }
     }
 
-    /// Makes this turn's records durable; false when that failed, and then nothing of the turn leaves.
+    /// Makes this turn's records durable and readies its messages; false when that failed, and then nothing of the turn
+    /// leaves.
     func commit(at now: Now) -> Bool {
         for effect in effects {
             if case .append(let record) = effect { parts.journal.append(record) }
         }
         archive.commit(effects, at: now)
-        guard parts.journal.hasPending else { return true }
         let slowest = parts.journal.slowestSync
         do throws(SystemError) {
-            try parts.journal.commit()
+            try parts.journal.commit { ready(at: now) }
         } catch {
             fail(error, at: now.monotonic)
             return false
@@ -97,17 +97,27 @@ extension EventLoop {
         return true
     }
 
-    /// Carries out what the core wants, the appends apart.
+    /// Gives the link what is to be sent, in the core's order. Nothing is written before `flush`.
+    private func ready(at now: Now) {
+        for effect in effects {
+            switch effect {
+            case .publish(let message): publish(message)
+            case .subscribe(let subscriptions):
+                if toldConnected, !parts.link.subscribe(subscriptions) { queueFull("a subscription") }
+            default: break
+            }
+        }
+        parts.link.ready(at: now.monotonic)
+    }
+
+    /// Carries out what the core wants besides records and messages.
     func perform(at now: Now) {
         var wanted: [ServiceEffect] = []
         swap(&wanted, &effects)
         for effect in wanted {
             switch effect {
-            case .append: break
+            case .append, .publish, .subscribe: break
             case .archive(let request): archive.perform(request, at: now)
-            case .publish(let message): publish(message)
-            case .subscribe(let subscriptions):
-                if toldConnected, !parts.link.subscribe(subscriptions) { queueFull("a subscription") }
             case .startChild(let request): children.start(request, at: now.monotonic)
             case .stopChild(let id): children.stop(id, at: now.monotonic)
             case .log(let event): parts.log.write(event)

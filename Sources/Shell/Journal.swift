@@ -44,8 +44,9 @@ public enum JournalFault: Error, Hashable, Sendable, CustomStringConvertible {
 /// `length` and of what it counts; `sequence` rises by one. Since a frame is only begun when the one before it is on the
 /// disk, a bad frame with nothing valid behind it is a torn tail, and one with a later valid frame behind it is damage.
 ///
-/// The file is made longer in steps, ahead of what is written: an append into room that is there costs the disk one
-/// write, one that lengthens the file costs the file system a transaction besides. So zeros may follow the last frame.
+/// The file is made longer in steps, by zeros ahead of what is written: an append over bytes that are there costs the
+/// disk one write, one that lengthens the file costs the file system a transaction besides, and so does one into space
+/// that is set aside without being written (`fallocate`). So zeros may follow the last frame.
 public final class Journal {
     /// The format that this release writes; it reads this one and all earlier ones.
     static let formatVersion = 1
@@ -57,7 +58,7 @@ public final class Journal {
     /// Bytes of records that one frame of a snapshot holds, the last record apart.
     static let snapshotFrame = 1 << 20
     /// Bytes by which the file is made longer.
-    static let roomStep = 256 << 10
+    static let roomStep = 1 << 20
 
     /// What a frame is for.
     enum Kind: UInt8 {
@@ -142,20 +143,20 @@ public final class Journal {
         frameRecords += 1
     }
 
-    /// Writes the pending records and waits until they are on the disk. When this throws, nothing of the turn may leave:
-    /// the file's end is unknown until `recover`.
-    public func commit() throws(SystemError) {
-        guard frameRecords > 0 else { return }
-        try write(kind: .turn)
+    /// Writes the pending records and waits until they are on the disk; `meanwhile` runs while the disk writes. When this
+    /// throws, nothing of the turn may leave: the file's end is unknown until `recover`.
+    public func commit(meanwhile: () -> Void = {}) throws(SystemError) {
+        guard frameRecords > 0 else { return meanwhile() }
+        try write(kind: .turn, meanwhile)
     }
 
     /// Appends an empty frame, to see whether the disk takes it.
     public func probe() throws(SystemError) {
         frame = [UInt8](repeating: 0, count: Journal.frameOverhead)
-        try write(kind: .turn)
+        try write(kind: .turn) {}
     }
 
-    private func write(kind: Kind) throws(SystemError) {
+    private func write(kind: Kind, _ meanwhile: () -> Void) throws(SystemError) {
         if directoryUnsynced {
             try synchronizeDirectory(directory)
             directoryUnsynced = false
@@ -164,6 +165,8 @@ public final class Journal {
         let started = SystemClock.monotonic
         makeRoom(for: frame.count)
         try writeAll(descriptor, frame, named: path)
+        platform_begin_writing(descriptor, Int64(syncedLength), Int64(frame.count))
+        meanwhile()
         guard fdatasync(descriptor) == 0 else { throw SystemError("sync", path) }
         let now = SystemClock.monotonic
         slowestSync = max(slowestSync, now - started)
@@ -175,13 +178,17 @@ public final class Journal {
         forgetPending()
     }
 
-    /// A refusal costs only time: the frame itself then lengthens the file, or finds the disk full.
+    /// Writes zeros where the next frame goes and on. When the disk has only a little left, the frame finds its place
+    /// there. A refusal costs only time: the frame itself then lengthens the file, or finds the disk full.
     private func makeRoom(for count: Int) {
         let end = syncedLength + count
         guard makesRoom, end > roomEnd else { return }
-        let wanted = end + Journal.roomStep
-        makesRoom = platform_reserve(descriptor, Int64(wanted)) == 0
-        roomEnd = makesRoom ? wanted : end
+        let zeros = [UInt8](repeating: 0, count: 64 << 10)
+        while makesRoom, roomEnd < end + Journal.roomStep {
+            let written = pwrite(descriptor, zeros, zeros.count, off_t(roomEnd))
+            makesRoom = written > 0
+            roomEnd += max(0, written)
+        }
     }
 
     /// Forgets the records of this turn.

@@ -191,6 +191,11 @@ public final class Link {
         }
     }
 
+    /// Encodes what the window allows, for the next `flush`.
+    func ready(at now: MonotonicTime) {
+        if hasSocket { _ = handOver(at: now) }
+    }
+
     /// Sends what waits: acknowledgements first, then publishes and subscriptions as far as the window allows.
     public func flush(at now: MonotonicTime) {
         guard let handle, hasSocket else { return }

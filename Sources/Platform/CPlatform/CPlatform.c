@@ -287,11 +287,8 @@ uint32_t platform_crc32c(uint32_t seed, const void *bytes, size_t length) {
     return ~c;
 }
 
-int platform_reserve(int descriptor, int64_t end) {
-    int code;
-    do code = fallocate(descriptor, 0, 0, (off_t)end);
-    while (code < 0 && errno == EINTR);
-    return code;
+void platform_begin_writing(int descriptor, int64_t from, int64_t count) {
+    sync_file_range(descriptor, from, count, SYNC_FILE_RANGE_WRITE);
 }
 
 int platform_random(void *bytes, size_t length) {

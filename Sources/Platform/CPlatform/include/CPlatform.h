@@ -69,8 +69,8 @@ int platform_probe_result(int descriptor);
 /* CRC-32C (Castagnoli), continued from `seed` (0 at first). */
 uint32_t platform_crc32c(uint32_t seed, const void *bytes, size_t length);
 
-/* Gives a file room up to `end`, filled with zeros; 0 on success. A file system that cannot do it at once refuses. */
-int platform_reserve(int descriptor, int64_t end);
+/* Lets the disk begin to write a part of a file; whether it succeeds is what the next fdatasync says. */
+void platform_begin_writing(int descriptor, int64_t from, int64_t count);
 
 /* Cryptographically random bytes from the kernel; 0 on success. */
 int platform_random(void *bytes, size_t length);
