@@ -11,7 +11,7 @@ extension EventLoop {
         for (id, outcome) in children.takeEnded() {
             core.handle(.childEnded(id: id, outcome), at: now, emitting: &effects)
         }
-        if clockSet || (core.nextWake.map { $0 <= now.monotonic } ?? false) {
+        if clockSet || (Self.nextWake(of: &core).map { $0 <= now.monotonic } ?? false) {
             core.handle(.wake, at: now, emitting: &effects)
         }
     }

@@ -182,7 +182,7 @@ public final class EventLoop<Core: Service> {
         if let recoverAt {
             wakes.append(recoverAt)
         } else {
-            wakes += [core.nextWake, parts.link.nextWake]
+            wakes += [Self.nextWake(of: &core), parts.link.nextWake]
             if !toldWritable { wakes.append(nextSpaceCheck) }
         }
         let next = wakes.compactMap { $0 }.min()
@@ -193,6 +193,9 @@ public final class EventLoop<Core: Service> {
         armedFor = soonest
         platform_timer_arm(timer, Int64(soonest?.milliseconds ?? -1))
     }
+
+    /// When the core wants to be woken. Asked in place: a plain read would copy the whole core each time.
+    static func nextWake(of core: inout Core) -> MonotonicTime? { core.nextWake }
 
     /// Empties the timers; true when the wall clock was set.
     private func drainTimers(_ entries: [pollfd]) -> Bool {
