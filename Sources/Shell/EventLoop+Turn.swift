@@ -77,7 +77,7 @@ extension EventLoop {
         }
     }
 
-    /// Makes this turn's records durable and readies its messages; false when that failed, and then nothing of the turn
+    /// Makes this turn's records durable and encodes its messages; false when that failed, and then nothing of the turn
     /// leaves.
     func commit(at now: Now) -> Bool {
         for effect in effects {
@@ -86,7 +86,7 @@ extension EventLoop {
         archive.commit(effects, at: now)
         let slowest = parts.journal.slowestSync
         do throws(SystemError) {
-            try parts.journal.commit { ready(at: now) }
+            try parts.journal.commit { encodeMessages(at: now) }
         } catch {
             fail(error, at: now.monotonic)
             return false
@@ -98,7 +98,7 @@ extension EventLoop {
     }
 
     /// Gives the link what is to be sent, in the core's order. Nothing is written before `flush`.
-    private func ready(at now: Now) {
+    private func encodeMessages(at now: Now) {
         for effect in effects {
             switch effect {
             case .publish(let message): publish(message)
@@ -107,7 +107,7 @@ extension EventLoop {
             default: break
             }
         }
-        parts.link.ready(at: now.monotonic)
+        parts.link.encode(at: now.monotonic)
     }
 
     /// Carries out what the core wants besides records and messages.

@@ -117,8 +117,6 @@ public final class Journal {
     private(set) var slowestSync = 0
     /// The slowest syncs of the present and of the last five minutes, in ms.
     private var syncWindow = (begin: SystemClock.monotonic, slowest: 0, before: 0)
-    /// How many syncs there were.
-    private(set) var syncs = 0
 
     /// The journal of a state directory, which must be locked; nothing is read yet.
     public init(directory: String, limits: Limits = Limits()) {
@@ -130,7 +128,7 @@ public final class Journal {
     deinit { closeFile() }
 
     /// Whether records wait for `commit`.
-    public var hasPending: Bool { frameRecords > 0 }
+    var hasPending: Bool { frameRecords > 0 }
 
     /// The bytes of the file that count; zeros may follow.
     public var size: Int { syncedLength }
@@ -172,7 +170,6 @@ public final class Journal {
         slowestSync = max(slowestSync, now - started)
         turnWindow(at: now)
         syncWindow.slowest = max(syncWindow.slowest, now - started)
-        syncs += 1
         sequence += 1
         syncedLength += frame.count
         forgetPending()

@@ -192,7 +192,7 @@ public final class Link {
     }
 
     /// Encodes what the window allows, for the next `flush`.
-    func ready(at now: MonotonicTime) {
+    func encode(at now: MonotonicTime) {
         if hasSocket { _ = handOver(at: now) }
     }
 

@@ -15,8 +15,6 @@ public final class FakeFiles: ArchiveFiles {
     public var room: Int?
     /// What `freeBytes` says when nothing is limited.
     public var shownFree = 1 << 40
-    /// Syncs since the start.
-    public private(set) var syncs = 0
     /// Bytes read since the start.
     public private(set) var bytesRead = 0
 
@@ -73,7 +71,6 @@ public final class FakeFiles: ArchiveFiles {
 
     /// Makes a file durable.
     public func sync(_ name: String) throws(ArchiveFault) {
-        syncs += 1
         let count = try file(name).content.count
         files[name]?.synced = count
     }
